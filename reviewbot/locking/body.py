@@ -1,0 +1,945 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A function body as a flow graph: which calls are made, in which order, on which paths.
+
+The text is made palatable first (loops of the ``for_each`` kind become ``while``,
+conditionals of the preprocessor are decided), tree-sitter parses it, and the
+statements become basic blocks.  Nothing here knows what a lock is: a flow holds
+every call with its arguments, and :mod:`reviewbot.locking.flow` walks it once it
+is known what the calls do.
+
+``#ifdef`` is read both ways: one flow with every condition true and, if that
+makes a difference, one with every condition false, so that a lock and its
+unlock under the same condition are seen together.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import msgspec
+import tree_sitter
+import tree_sitter_c
+
+from reviewbot.locking.source import blank, matching_paren, without_attributes
+
+GOTO, BRANCH, RETURN, SWITCH, STOP = range(5)
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """One call or assignment, in execution order.
+
+    ``name`` is the callee (``mutex_lock``), a call through a pointer as written
+    (``dev->ops->open``), ``guard(mutex)`` or, when its scope ends,
+    ``~guard(mutex)``; or ``=`` for an assignment of something else to ``result``.
+    """
+
+    line: int
+    name: str
+    args: tuple[str, ...]
+    result: str
+    """The variable that gets the value, ``@n`` if a condition tests it, or empty."""
+
+
+class Block(msgspec.Struct, frozen=True, array_like=True):
+    """Events, then a jump."""
+
+    events: tuple[Event, ...]
+    jump: int
+    """GOTO, BRANCH, RETURN, SWITCH or STOP."""
+    key: str
+    """BRANCH: the condition in one spelling; RETURN: what is returned; SWITCH: on what."""
+    targets: tuple[int, ...]
+    """Block numbers; BRANCH: (if true, if false)."""
+    labels: tuple[str, ...] = ()
+    """SWITCH: the case label of each target; empty for ``default``."""
+    line: int = 0
+    """RETURN: where it stands."""
+
+
+class Local(msgspec.Struct, frozen=True, array_like=True):
+    """A parameter or local variable."""
+
+    type: str
+    param: int
+    """0-based position among the parameters, or -1."""
+    alias: str
+    """The expression a local pointer is set to, if that happens exactly once."""
+
+
+class Flow(msgspec.Struct, frozen=True, array_like=True):
+    """One way through the preprocessor: blocks, the first is the entry."""
+
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a function's body amounts to."""
+
+    flows: tuple[Flow, ...]
+    locals: dict[str, Local]
+    errors: int
+    """Syntax errors tree-sitter recovered from."""
+
+
+_LANGUAGE = tree_sitter.Language(tree_sitter_c.language())
+_PARSER = tree_sitter.Parser(_LANGUAGE)
+_PREFIX = b"void f(void)"
+
+_FOR_EACH = re.compile(rb"\b(\w*for_each\w*|\w+_foreach\w*)(?=\s*\()")
+_SCOPED = re.compile(rb"\b(scoped_guard|scoped_cond_guard|scoped_class)(?=\s*\()")
+_SCOPED_FAIL = re.compile(rb"(scoped_cond_guard\s*\(\s*\w+\s*,)([^,;{}]*)(,)")
+_STRUCT_ARGUMENT = re.compile(rb",\s*(?:struct|union|enum)(?=\s+\w+(?:\s*\**)\s*[,)])")
+_CASE_RANGE = re.compile(rb"(?<=[\w'\s])\.\.\.[^:\n]*(?=:)")
+_PREPROCESSOR = re.compile(rb"^[ \t]*#[ \t]*(\w+)((?:\\\n|[^\n])*)\n?", re.M)
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_SPACE = re.compile(r"\s+")
+_NONZERO = re.compile(r"^(?:true|-E[A-Z0-9]+|-?0*[1-9]\d*|IRQ_HANDLED)$")
+_ZERO = frozenset({"0", "false", "NULL", "0L", "0UL", "0U"})
+_TRANSPARENT = frozenset(
+    {"likely", "unlikely", "WARN_ON", "WARN_ON_ONCE", "WARN", "WARN_ONCE", "BUG_ON", "READ_ONCE"}
+)
+_SILENT = frozenset(
+    {"sizeof", "typeof", "__typeof__", "offsetof", "likely", "unlikely", "IS_ERR", "PTR_ERR",
+     "ERR_PTR", "IS_ERR_OR_NULL", "IS_ENABLED", "ARRAY_SIZE", "READ_ONCE", "WRITE_ONCE", "min",
+     "max", "defined", "container_of", "list_empty", "BIT", "cpu_to_le32", "le32_to_cpu", "ERR_CAST",
+     "dev_err", "dev_dbg", "dev_warn", "dev_info", "pr_err", "pr_debug", "pr_warn", "pr_info",
+     "list_entry", "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "min_t", "max_t", "GENMASK", "test_bit"}
+)  # fmt: skip
+_NO_RETURN = frozenset(
+    {"BUG", "panic", "do_exit", "unreachable", "__builtin_unreachable", "make_task_dead"}
+)
+_MAX_ARGUMENT = 160
+_MAX_BLOCKS = 4000
+
+
+def read_body(text: bytes, first_line: int, params: tuple[tuple[str, str], ...]) -> Body:
+    """The flows and locals of one function.
+
+    *text* runs from the opening to the closing brace, comments already blank;
+    *params* are (name, type) pairs.
+    """
+    locals_: dict[str, Local] = {
+        name: Local(kind, place, "") for place, (name, kind) in enumerate(params) if name
+    }
+    flows: list[Flow] = []
+    errors = 0
+    for variant in _variants(text):
+        code, loops, scoped = _palatable(variant)
+        tree = _PARSER.parse(_PREFIX + code)
+        root = tree.root_node
+        if root.has_error:
+            errors += 1
+        compound = _compound(root)
+        if compound is None:
+            continue
+        builder = _Builder(_PREFIX + code, first_line, locals_, loops, scoped)
+        try:
+            flow = builder.build(compound)
+        except RecursionError:  # an expression nested a thousand deep is no kernel code
+            errors += 1
+            continue
+        if flow not in flows:
+            flows.append(flow)
+        locals_ = builder.known_locals()
+    return Body(tuple(flows), locals_, errors)
+
+
+def _compound(root: tree_sitter.Node) -> tree_sitter.Node | None:
+    for node in root.named_children:
+        if node.type == "function_definition":
+            return node.child_by_field_name("body")
+    return None
+
+
+def _variants(text: bytes) -> list[bytes]:
+    """The text with its preprocessor conditions all true and, if it has any, all false."""
+    if b"#" not in text or not _PREPROCESSOR.search(text):
+        return [text]
+    both = [_decide(text, True), _decide(text, False)]
+    return both if both[0] != both[1] else both[:1]
+
+
+def _decide(text: bytes, value: bool) -> bytes:
+    out: list[bytes] = []
+    stack: list[tuple[bool, bool]] = []  # (this branch is kept, some branch was kept)
+    position = 0
+    for match in _PREPROCESSOR.finditer(text):
+        kept = all(branch for branch, _ in stack)
+        piece = text[position : match.start()]
+        out.append(piece if kept else re.sub(rb"[^\n]", b" ", piece))
+        out.append(re.sub(rb"[^\n]", b" ", match[0]))
+        position = match.end()
+        word = match[1]
+        if word in (b"if", b"ifdef", b"ifndef"):
+            branch = _condition(word, match[2], value)
+            stack.append((branch, branch))
+        elif word == b"elif" and stack:
+            _, done = stack.pop()
+            branch = not done and _condition(b"if", match[2], value)
+            stack.append((branch, done or branch))
+        elif word == b"else" and stack:
+            _, done = stack.pop()
+            stack.append((not done, True))
+        elif word == b"endif" and stack:
+            stack.pop()
+    out.append(text[position:])
+    return b"".join(out)
+
+
+def _condition(word: bytes, rest: bytes, value: bool) -> bool:
+    rest = rest.strip()
+    if word == b"ifndef":
+        return not value
+    if word == b"if":
+        if rest == b"0":
+            return False
+        if rest == b"1":
+            return True
+        if rest.startswith(b"!") and b"&&" not in rest and b"||" not in rest:
+            return not value
+    return value
+
+
+def _palatable(text: bytes) -> tuple[bytes, set[int], dict[int, str]]:
+    """Text tree-sitter can parse, the offsets of rewritten loops, and of scoped guards."""
+    text = without_attributes(text)
+    if b"..." in text:
+        text = _CASE_RANGE.sub(blank, text)
+    text = _STRUCT_ARGUMENT.sub(lambda m: b"," + b" " * (len(m[0]) - 1), text)
+    loops: set[int] = set()
+    scoped: dict[int, str] = {}
+    if b"scoped_" in text:
+        text = _SCOPED_FAIL.sub(lambda m: m[1] + b" " * len(m[2]) + b" ", text)
+
+        def scope(match: re.Match[bytes]) -> bytes:
+            scoped[match.start() + len(_PREFIX)] = match[1].decode()
+            return b"while".ljust(len(match[0]))
+
+        text = _SCOPED.sub(scope, text)
+    if b"for_each" in text or b"foreach" in text:
+
+        def loop(match: re.Match[bytes]) -> bytes:
+            if not _opens_loop(text, match.end()):
+                return match[0]
+            loops.add(match.start() + len(_PREFIX))
+            return b"while".ljust(len(match[0]))
+
+        text = _FOR_EACH.sub(loop, text)
+    return text, loops, scoped
+
+
+def _opens_loop(text: bytes, opening: int) -> bool:
+    """Whether the macro call at *opening* is followed by a statement, not by ``;``."""
+    start = text.find(b"(", opening)
+    close = matching_paren(text, start)
+    if close < 0:
+        return False
+    following = text[close + 1 : close + 40].lstrip()[:1]
+    return following not in (b";", b")", b",", b"")
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A block under construction."""
+
+    events: list[Event] = field(default_factory=list)
+    jump: int = GOTO
+    key: str = ""
+    targets: list[int] = field(default_factory=list)
+    labels: tuple[str, ...] = ()
+    line: int = 0
+
+
+@dataclass(slots=True)
+class _Scope:
+    """A brace scope: the guards to release when it is left, last taken first."""
+
+    guards: list[Event] = field(default_factory=list)
+
+
+class _Builder:
+    """Statements to blocks, one function."""
+
+    def __init__(
+        self,
+        code: bytes,
+        first_line: int,
+        locals_: dict[str, Local],
+        loops: set[int],
+        scoped: dict[int, str],
+    ) -> None:
+        self._code = code
+        self._line = first_line
+        self._locals = dict(locals_)
+        self._loops = loops
+        self._scoped = scoped
+        self._blocks: list[_Draft] = [_Draft()]
+        self._at = 0
+        self._scopes: list[_Scope] = []
+        self._breaks: list[tuple[int, int]] = []
+        self._continues: list[tuple[int, int]] = []
+        self._labels: dict[str, tuple[int, tuple[_Scope, ...]]] = {}
+        self._gotos: list[tuple[int, str, tuple[_Scope, ...], tuple[int, ...]]] = []
+        self._temporaries = 0
+        self._assigned: dict[str, int] = {}
+        self._aliases: dict[str, str] = {}
+
+    def build(self, compound: tree_sitter.Node) -> Flow:
+        self._statement(compound)
+        self._finish(RETURN, "", line=self._row(compound.end_point.row))
+        for block, label, scopes, counts in self._gotos:
+            self._resolve_goto(block, label, scopes, counts)
+        return Flow(_compact(self._blocks))
+
+    def known_locals(self) -> dict[str, Local]:
+        """Parameters and locals, with the alias of each pointer that is set once."""
+        out: dict[str, Local] = {}
+        for name, local in self._locals.items():
+            once = self._assigned.get(name, 0) == 1 and local.param < 0
+            out[name] = Local(local.type, local.param, self._aliases.get(name, "") if once else "")
+        return out
+
+    # blocks
+
+    def _new(self) -> int:
+        self._blocks.append(_Draft())
+        return len(self._blocks) - 1
+
+    def _finish(
+        self, jump: int, key: str = "", targets: tuple[int, ...] = (), line: int = 0
+    ) -> None:
+        draft = self._blocks[self._at]
+        draft.jump, draft.key, draft.targets, draft.line = jump, key, list(targets), line
+
+    def _go(self, target: int) -> None:
+        self._finish(GOTO, "", (target,))
+
+    def _emit(self, line: int, name: str, args: tuple[str, ...] = (), result: str = "") -> None:
+        self._blocks[self._at].events.append(Event(line, name, args, result))
+        if name in _NO_RETURN:
+            self._finish(STOP)
+            self._at = self._new()
+
+    def _row(self, row: int) -> int:
+        return self._line + row
+
+    def _text(self, node: tree_sitter.Node) -> str:
+        return self._code[node.start_byte : node.end_byte].decode("latin-1")
+
+    # scopes
+
+    def _leave(self, depth: int, line: int) -> None:
+        """Release the guards of all scopes above *depth*, without closing the scopes."""
+        for scope in reversed(self._scopes[depth:]):
+            for guard in reversed(scope.guards):
+                self._emit(line, "~" + guard.name, guard.args)
+
+    def _guard(self, name: str, args: tuple[str, ...], line: int, result: str = "") -> None:
+        self._emit(line, name, args, result)
+        if self._scopes:
+            self._scopes[-1].guards.append(Event(line, name, args, ""))
+
+    def _resolve_goto(
+        self, block: int, label: str, scopes: tuple[_Scope, ...], counts: tuple[int, ...]
+    ) -> None:
+        draft = self._blocks[block]
+        if label not in self._labels:
+            draft.jump = STOP
+            return
+        target, kept = self._labels[label]
+        for scope, count in reversed(list(zip(scopes, counts, strict=True))):
+            if not any(scope is other for other in kept):
+                for guard in reversed(scope.guards[:count]):
+                    draft.events.append(Event(guard.line, "~" + guard.name, guard.args, ""))
+        draft.jump, draft.targets = GOTO, [target]
+
+    # statements
+
+    def _statement(self, node: tree_sitter.Node) -> None:
+        if len(self._blocks) > _MAX_BLOCKS:
+            return
+        handler = _STATEMENTS.get(node.type)
+        if handler is not None:
+            handler(self, node)
+        elif node.is_named:
+            self._expressions(node)
+
+    def _on_compound(self, node: tree_sitter.Node) -> None:
+        self._scopes.append(_Scope())
+        for child in node.named_children:
+            self._statement(child)
+        self._leave(len(self._scopes) - 1, self._row(node.end_point.row))
+        self._scopes.pop()
+
+    def _on_expression(self, node: tree_sitter.Node) -> None:
+        for child in node.named_children:
+            self._expression(child, "")
+
+    def _on_declaration(self, node: tree_sitter.Node) -> None:
+        kind = node.child_by_field_name("type")
+        base = _one_type(self._text(kind)) if kind is not None else ""
+        for child in node.children_by_field_name("declarator"):
+            value = None
+            declarator: tree_sitter.Node | None = child
+            if child.type == "init_declarator":
+                value = child.child_by_field_name("value")
+                declarator = child.child_by_field_name("declarator")
+            name, stars = _declared(declarator)
+            if name is None:
+                if value is not None:
+                    self._expression(value, "")
+                continue
+            text = self._code[name.start_byte : name.end_byte].decode("latin-1")
+            if text not in self._locals or self._locals[text].param < 0:
+                self._locals[text] = Local(base + "*" * stars, -1, "")
+            if value is not None:
+                self._assign(text, value)
+            elif child.type == "function_declarator" or base.endswith(")"):
+                continue
+
+    def _on_return(self, node: tree_sitter.Node) -> None:
+        key = ""
+        line = self._row(node.start_point.row)
+        values = node.named_children
+        if values:
+            key = self._value(values[0])
+        self._leave(0, line)
+        self._finish(RETURN, key, line=line)
+        self._at = self._new()
+
+    def _on_if(self, node: tree_sitter.Node) -> None:
+        condition = node.child_by_field_name("condition")
+        then, otherwise, after = self._new(), self._new(), self._new()
+        self._branch(condition, then, otherwise)
+        self._at = then
+        consequence = node.child_by_field_name("consequence")
+        if consequence is not None:
+            self._statement(consequence)
+        self._go(after)
+        self._at = otherwise
+        alternative = node.child_by_field_name("alternative")
+        if alternative is not None:
+            for child in alternative.named_children:
+                self._statement(child)
+        self._go(after)
+        self._at = after
+
+    def _on_while(self, node: tree_sitter.Node) -> None:
+        kind = self._scoped.get(node.start_byte)
+        if kind is not None:
+            self._scoped_guard(node)
+            return
+        head, body, after = self._new(), self._new(), self._new()
+        self._go(head)
+        self._at = head
+        condition = node.child_by_field_name("condition")
+        if node.start_byte in self._loops:
+            if condition is not None:
+                self._iterated(condition)
+            self._finish(BRANCH, "", (body, after))
+        else:
+            self._branch(condition, body, after)
+        self._loop(node.child_by_field_name("body"), body, head, after)
+
+    def _iterated(self, condition: tree_sitter.Node) -> None:
+        """A ``for_each`` loop sets its first argument."""
+        match = _WORD.search(self._text(condition))
+        if match is not None:
+            self._note_assignment(match[0], "", self._row(condition.start_point.row))
+
+    def _loop(self, body: tree_sitter.Node | None, start: int, again: int, after: int) -> None:
+        depth = len(self._scopes)
+        self._breaks.append((after, depth))
+        self._continues.append((again, depth))
+        self._at = start
+        if body is not None:
+            self._statement(body)
+        self._go(again)
+        self._breaks.pop()
+        self._continues.pop()
+        self._at = after
+
+    def _on_do(self, node: tree_sitter.Node) -> None:
+        body, test, after = self._new(), self._new(), self._new()
+        self._go(body)
+        self._loop(node.child_by_field_name("body"), body, test, after)
+        self._at = test
+        self._branch(node.child_by_field_name("condition"), body, after)
+        self._at = after
+
+    def _on_for(self, node: tree_sitter.Node) -> None:
+        initializer = node.child_by_field_name("initializer")
+        if initializer is not None:
+            self._statement(initializer)
+        head, body, step, after = self._new(), self._new(), self._new(), self._new()
+        self._go(head)
+        self._at = head
+        condition = node.child_by_field_name("condition")
+        if condition is not None:
+            self._branch(condition, body, after)
+        else:
+            self._go(body)
+        self._loop(node.child_by_field_name("body"), body, step, after)
+        self._at = step
+        update = node.child_by_field_name("update")
+        if update is not None:
+            self._expression(update, "")
+        self._go(head)
+        self._at = after
+
+    def _on_switch(self, node: tree_sitter.Node) -> None:
+        condition = node.child_by_field_name("condition")
+        key = ""
+        if condition is not None:
+            self._expressions(condition)
+            key = _tight(self._text(condition).strip()[1:-1])
+        head, after = self._at, self._new()
+        body = node.child_by_field_name("body")
+        self._breaks.append((after, len(self._scopes)))
+        self._scopes.append(_Scope())
+        targets: list[int] = []
+        labels: list[str] = []
+        self._at = self._new()
+        for child in body.named_children if body is not None else ():
+            if child.type == "case_statement":
+                block = self._new()
+                self._go(block)
+                self._at = block
+                value = child.child_by_field_name("value")
+                targets.append(block)
+                labels.append(_tight(self._text(value)) if value is not None else "")
+                for inner in child.named_children:
+                    if value is None or inner.id != value.id:
+                        self._statement(inner)
+            else:
+                self._statement(child)
+        self._leave(len(self._scopes) - 1, self._row(node.end_point.row))
+        self._scopes.pop()
+        self._breaks.pop()
+        self._go(after)
+        if "" not in labels:
+            targets.append(after)
+            labels.append("")
+        draft = self._blocks[head]
+        draft.jump, draft.key, draft.targets, draft.labels = SWITCH, key, targets, tuple(labels)
+        self._at = after
+
+    def _on_case(self, node: tree_sitter.Node) -> None:
+        """A case label below another statement (Duff's device): fall through to it."""
+        for child in node.named_children:
+            self._statement(child)
+
+    def _on_break(self, node: tree_sitter.Node) -> None:
+        self._jump_out(self._breaks, node)
+
+    def _on_continue(self, node: tree_sitter.Node) -> None:
+        self._jump_out(self._continues, node)
+
+    def _jump_out(self, stack: list[tuple[int, int]], node: tree_sitter.Node) -> None:
+        if stack:
+            target, depth = stack[-1]
+            self._leave(depth, self._row(node.start_point.row))
+            self._go(target)
+        else:
+            self._finish(STOP)
+        self._at = self._new()
+
+    def _on_goto(self, node: tree_sitter.Node) -> None:
+        label = node.child_by_field_name("label")
+        if label is not None:
+            scopes = tuple(self._scopes)
+            counts = tuple(len(scope.guards) for scope in scopes)
+            self._gotos.append((self._at, self._text(label), scopes, counts))
+        else:
+            self._finish(STOP)
+        self._at = self._new()
+
+    def _on_label(self, node: tree_sitter.Node) -> None:
+        block = self._new()
+        self._go(block)
+        self._at = block
+        label = node.child_by_field_name("label")
+        children = node.named_children
+        if label is not None:
+            self._labels[self._text(label)] = (block, tuple(self._scopes))
+            children = [child for child in children if child.id != label.id]
+        for child in children:
+            self._statement(child)
+
+    def _scoped_guard(self, node: tree_sitter.Node) -> None:
+        condition = node.child_by_field_name("condition")
+        text = self._text(condition).strip()[1:-1] if condition is not None else ""
+        args = split_arguments(text)
+        line = self._row(node.start_point.row)
+        self._scopes.append(_Scope())
+        self._guard(f"guard({_tight(args[0]) if args else ''})", args[1:], line)
+        body = node.child_by_field_name("body")
+        if body is not None:
+            self._statement(body)
+        self._leave(len(self._scopes) - 1, self._row(node.end_point.row))
+        self._scopes.pop()
+
+    # expressions
+
+    def _expressions(self, node: tree_sitter.Node) -> None:
+        """Events of any node, in the order of its children."""
+        if b"(" not in self._code[node.start_byte : node.end_byte] and node.type not in _ASSIGNING:
+            return
+        self._expression(node, "")
+
+    def _expression(self, node: tree_sitter.Node, result: str) -> None:
+        kind = node.type
+        if kind == "call_expression":
+            self._call(node, result)
+        elif kind == "assignment_expression":
+            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+            if left is not None and right is not None:
+                self._assign(_tight(self._text(left)), right)
+        elif kind == "update_expression":
+            argument = node.child_by_field_name("argument")
+            if argument is not None:
+                text = _tight(self._text(argument))
+                self._note_assignment(text, "", self._row(node.start_point.row))
+        elif kind == "conditional_expression" or (
+            kind == "binary_expression"
+            and self._code[node.start_byte : node.end_byte].find(b"&&") > 0
+        ):
+            self._optional(node)
+        elif kind == "compound_statement":
+            self._statement(node)
+        elif kind in ("parenthesized_expression", "cast_expression") and result:
+            for child in node.named_children:
+                if child.type != "type_descriptor":
+                    self._expression(child, result)
+        elif kind not in _LEAVES:
+            if kind in _STATEMENTS:
+                self._statement(node)
+                return
+            for child in node.named_children:
+                if child.child_count:
+                    self._expression(child, "")
+
+    def _optional(self, node: tree_sitter.Node) -> None:
+        """``a ? b : c`` and ``a && b`` as values: the later parts may not run."""
+        if b"(" not in self._code[node.start_byte : node.end_byte]:
+            return
+        children = node.named_children
+        if children:
+            self._expressions(children[0])
+        after = self._new()
+        for child in children[1:]:
+            block = self._new()
+            self._finish(BRANCH, "", (block, after))
+            self._at = block
+            self._expressions(child)
+        self._go(after)
+        self._at = after
+
+    def _assign(self, target: str, value: tree_sitter.Node) -> None:
+        while value.type in ("parenthesized_expression", "cast_expression"):
+            inner = value.named_children[-1] if value.named_children else None
+            if inner is None or inner.type == "compound_statement":
+                break
+            value = inner
+        line = self._row(value.start_point.row)
+        if value.type == "call_expression" and self._callee(value) not in _SILENT:
+            self._count_assignment(target, value)
+            self._call(value, target)
+            return
+        if value.type == "assignment_expression":
+            self._expression(value, "")
+        elif value.type not in _LEAVES:
+            self._expressions(value)
+        self._count_assignment(target, value)
+        self._note_assignment(target, _constant(_tight(self._text(value))), line, counted=True)
+
+    def _count_assignment(self, target: str, value: tree_sitter.Node) -> None:
+        if target in self._locals:
+            self._assigned[target] = self._assigned.get(target, 0) + 1
+            self._aliases[target] = _tight(self._text(value))[:_MAX_ARGUMENT]
+
+    def _note_assignment(
+        self, target: str, constant: str, line: int, counted: bool = False
+    ) -> None:
+        if not counted and target in self._locals:
+            self._assigned[target] = self._assigned.get(target, 0) + 2
+        self._blocks[self._at].events.append(
+            Event(line, "=", (constant,) if constant else (), target)
+        )
+
+    def _callee(self, node: tree_sitter.Node) -> str:
+        function = node.child_by_field_name("function")
+        return _tight(self._text(function)) if function is not None else ""
+
+    def _call(self, node: tree_sitter.Node, result: str) -> None:
+        function = node.child_by_field_name("function")
+        arguments = node.child_by_field_name("arguments")
+        if function is None or arguments is None:
+            return
+        name = _tight(self._text(function))
+        line = self._row(node.start_point.row)
+        if name in ("sizeof", "typeof", "__typeof__", "offsetof"):
+            return
+        for child in arguments.named_children:
+            if child.child_count:
+                self._expression(child, "")
+        if function.type == "call_expression" and name.startswith(("guard(", "class(", "CLASS(")):
+            args = split_arguments(self._text(arguments)[1:-1])
+            if name.startswith("guard("):
+                self._guard(name, args, line)
+            else:
+                kind = name[name.index("(") + 1 : -1].split(",")[0]
+                self._guard(f"class({kind})", args, line, result)
+            return
+        if function.child_count and function.type != "field_expression":
+            self._expression(function, "")
+        if name in _SILENT:
+            if result:
+                self._note_assignment(result, "", line, counted=True)
+            return
+        self._emit(line, name, split_arguments(self._text(arguments)[1:-1]), result)
+
+    def _value(self, node: tree_sitter.Node) -> str:
+        """Run the events of a returned expression; what is known of its value."""
+        while node.type == "parenthesized_expression" and node.named_children:
+            node = node.named_children[0]
+        if node.type == "call_expression" and self._callee(node) not in _SILENT:
+            temporary = self._temporary()
+            self._call(node, temporary)
+            return temporary
+        self._expressions(node)
+        text = _tight(self._text(node))
+        if text.startswith("ERR_PTR(") or text.startswith("PTR_ERR("):
+            return "1"
+        return _constant(text) or (text if text.isidentifier() else "")
+
+    def _temporary(self) -> str:
+        self._temporaries += 1
+        return f"@{self._temporaries}"
+
+    # conditions
+
+    def _branch(self, node: tree_sitter.Node | None, then: int, otherwise: int) -> None:
+        """Evaluate a condition with its short circuits and jump."""
+        if node is None:
+            self._finish(BRANCH, "", (then, otherwise))
+            return
+        kind = node.type
+        if kind == "parenthesized_expression" and node.named_child_count == 1:
+            inner = node.named_children[0]
+            if inner.type != "compound_statement":
+                self._branch(inner, then, otherwise)
+                return
+        if kind == "unary_expression" and node.children and node.children[0].type == "!":
+            self._branch(node.child_by_field_name("argument"), otherwise, then)
+            return
+        if kind == "binary_expression":
+            operator = node.child_by_field_name("operator")
+            symbol = operator.type if operator is not None else ""
+            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+            if symbol in ("&&", "||") and left is not None and right is not None:
+                middle = self._new()
+                if symbol == "&&":
+                    self._branch(left, middle, otherwise)
+                else:
+                    self._branch(left, then, middle)
+                self._at = middle
+                self._branch(right, then, otherwise)
+                return
+            if left is not None and right is not None:
+                self._compare(symbol, left, right, then, otherwise)
+                return
+        if kind == "call_expression":
+            self._test_call(node, then, otherwise)
+            return
+        if kind == "assignment_expression":
+            self._expression(node, "")
+            left = node.child_by_field_name("left")
+            key = _tight(self._text(left)) if left is not None else ""
+            self._finish(BRANCH, key, (then, otherwise))
+            return
+        self._expressions(node)
+        key = _tight(self._text(node))
+        if key in _ZERO:
+            self._go(otherwise)
+        elif key.isdigit() or key == "true":
+            self._go(then)
+        else:
+            self._finish(BRANCH, key[:_MAX_ARGUMENT], (then, otherwise))
+
+    def _test_call(self, node: tree_sitter.Node, then: int, otherwise: int) -> None:
+        name = self._callee(node)
+        arguments = node.child_by_field_name("arguments")
+        if name in _TRANSPARENT and arguments is not None and arguments.named_child_count >= 1:
+            self._branch(arguments.named_children[0], then, otherwise)
+            return
+        if name in _SILENT:
+            self._expressions(node)
+            self._finish(BRANCH, _tight(self._text(node))[:_MAX_ARGUMENT], (then, otherwise))
+            return
+        temporary = self._temporary()
+        self._call(node, temporary)
+        self._finish(BRANCH, temporary, (then, otherwise))
+
+    def _compare(
+        self,
+        symbol: str,
+        left: tree_sitter.Node,
+        right: tree_sitter.Node,
+        then: int,
+        otherwise: int,
+    ) -> None:
+        """``x == 0``, ``x < 0``, ``x != NULL`` test x; others are keys of their own."""
+        value = _tight(self._text(right))
+        zero = value in _ZERO
+        while left.type == "parenthesized_expression" and left.named_child_count == 1:
+            left = left.named_children[0]
+        if zero and symbol in ("==", "!=", "<"):
+            if symbol == "==":
+                then, otherwise = otherwise, then
+            if left.type == "call_expression":
+                self._test_call(left, then, otherwise)
+                return
+            if left.type == "assignment_expression":
+                self._branch(left, then, otherwise)
+                return
+            self._expressions(left)
+            self._finish(BRANCH, _tight(self._text(left))[:_MAX_ARGUMENT], (then, otherwise))
+            return
+        self._expressions(left)
+        self._expressions(right)
+        if symbol == "!=":
+            symbol, then, otherwise = "==", otherwise, then
+        key = f"{_tight(self._text(left))}{symbol}{value}"
+        self._finish(BRANCH, key[:_MAX_ARGUMENT], (then, otherwise))
+
+
+_LEAVES = frozenset(
+    {"identifier", "number_literal", "string_literal", "char_literal", "true", "false", "null",
+     "field_identifier", "type_descriptor", "sizeof_expression", "concatenated_string", "comment"}
+)  # fmt: skip
+_ASSIGNING = frozenset({"assignment_expression", "update_expression", "comma_expression"})
+_STATEMENTS = {
+    "compound_statement": _Builder._on_compound,
+    "expression_statement": _Builder._on_expression,
+    "declaration": _Builder._on_declaration,
+    "return_statement": _Builder._on_return,
+    "if_statement": _Builder._on_if,
+    "while_statement": _Builder._on_while,
+    "do_statement": _Builder._on_do,
+    "for_statement": _Builder._on_for,
+    "switch_statement": _Builder._on_switch,
+    "case_statement": _Builder._on_case,
+    "break_statement": _Builder._on_break,
+    "continue_statement": _Builder._on_continue,
+    "goto_statement": _Builder._on_goto,
+    "labeled_statement": _Builder._on_label,
+}
+
+
+def _compact(drafts: list[_Draft]) -> tuple[Block, ...]:
+    """The reachable blocks, without the empty ones that only jump on.
+
+    Assignments are kept only where a condition or a returned value asks for the
+    variable, or where a pointer changes that a call is given.
+    """
+
+    def forward(block: int) -> int:
+        seen = set()
+        while not drafts[block].events and drafts[block].jump == GOTO and block not in seen:
+            seen.add(block)
+            block = drafts[block].targets[0]
+        return block
+
+    order: list[int] = []
+    number: dict[int, int] = {}
+    work = [forward(0)]
+    while work:
+        block = work.pop()
+        if block in number:
+            continue
+        number[block] = len(order)
+        order.append(block)
+        work.extend(forward(target) for target in reversed(drafts[block].targets))
+    asked: set[str] = set()
+    for block in order:
+        draft = drafts[block]
+        if draft.jump != GOTO and draft.key:
+            asked.update(_WORD.findall(draft.key))
+        for event in draft.events:
+            if event.name != "=":
+                for argument in event.args:
+                    if "->" in argument or argument.isidentifier():
+                        asked.update(_WORD.findall(argument)[:1])
+    return tuple(
+        Block(
+            tuple(
+                event
+                for event in drafts[block].events
+                if event.name != "=" or not asked.isdisjoint(_WORD.findall(event.result))
+            ),
+            drafts[block].jump,
+            drafts[block].key,
+            tuple(number[forward(target)] for target in drafts[block].targets),
+            drafts[block].labels,
+            drafts[block].line,
+        )
+        for block in order
+    )
+
+
+def _constant(text: str) -> str:
+    """``0`` or ``1`` for a constant that is false or true, else empty."""
+    if text in _ZERO:
+        return "0"
+    return "1" if _NONZERO.match(text) else ""
+
+
+def _tight(text: str) -> str:
+    """An expression in one spelling: no white space but between words."""
+    if not any(c in text for c in " \t\n"):
+        return text
+    text = _SPACE.sub(" ", text.strip())
+    return re.sub(r"(?<=\W) | (?=\W)", "", text)
+
+
+def _one_type(text: str) -> str:
+    words = text.replace("*", " ").split()
+    if words and words[0] in ("struct", "union"):
+        return "struct " + words[1] if len(words) > 1 and words[1] != "{" else ""
+    return words[0] if words else ""
+
+
+def _declared(node: tree_sitter.Node | None) -> tuple[tree_sitter.Node | None, int]:
+    """The identifier a declarator names, and how many pointers deep it is."""
+    stars = 0
+    while node is not None and node.type != "identifier":
+        if node.type == "pointer_declarator":
+            stars += 1
+        node = node.child_by_field_name("declarator")
+    return node, stars
+
+
+def split_arguments(text: str) -> tuple[str, ...]:
+    """Arguments of a call in one spelling; very long ones become empty."""
+    if not text.strip():
+        return ()
+    parts: list[str] = []
+    depth = start = 0
+    for match in _ARGUMENT_MARK.finditer(text):
+        mark = match[0]
+        if mark == ",":
+            if depth == 0:
+                parts.append(text[start : match.start()])
+                start = match.end()
+        elif mark in "([{":
+            depth += 1
+        else:
+            depth -= 1
+    parts.append(text[start:])
+    return tuple(tight if len(tight := _tight(part)) <= _MAX_ARGUMENT else "" for part in parts)
+
+
+_ARGUMENT_MARK = re.compile(r"[,()\[\]{}]")

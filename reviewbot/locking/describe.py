@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Put a finding into words: its chains step by step, the scenario, what it takes.
+
+lockdep's vocabulary (Documentation/locking/lockdep-design.rst): who holds what,
+who waits for what, and the order in which that does not end.
+"""
+
+from __future__ import annotations
+
+from reviewbot.locking.graph import CONTEXT
+from reviewbot.locking.hazards import Finder, Finding, Leg
+from reviewbot.locking.link import OPS, Taken
+from reviewbot.locking.model import (
+    Chain,
+    Evidence,
+    Grade,
+    HazardKind,
+    Scenario,
+    ScenarioRow,
+    Step,
+)
+
+_CONDITIONAL = frozenset({HazardKind.WORKER_POOL_CYCLE})
+
+
+def grade_of(kind: HazardKind) -> Grade:
+    """How much has to come together for a hazard of this kind to bite."""
+    return Grade.CONDITIONAL if kind in _CONDITIONAL else Grade.DEFINITE
+
+
+class Describer:
+    """Words for the findings of one tree."""
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+        self._view = finder.view
+
+    # chains
+
+    def evidence(self, finding: Finding) -> Evidence:
+        """Both sides of a finding, step by step."""
+        steps = self._steps(finding.leg)
+        closing = tuple(self.chain(leg) for leg in finding.closing)
+        at = next((s.line for s in steps[1:] if s.function == finding.site[1]), 0)
+        return Evidence(line=at or (steps[0].line if steps else 0), chain=steps, closing=closing)
+
+    def chain(self, leg: Leg) -> Chain:
+        """One leg: in which context, and the calls from holding to blocking."""
+        return Chain(self._context(leg), self._steps(leg))
+
+    def _context(self, leg: Leg) -> str:
+        if leg.function == CONTEXT:
+            return self.context_name(leg.held)
+        taken = self._finder.taken(leg)
+        if taken is not None and taken.kind == "srcu":
+            return f"SRCU reader of {leg.held}"
+        return "task"
+
+    def context_name(self, node: str) -> str:
+        """``work item struct x.y``, with the queue it runs on and its flags where known."""
+        what, _, name = node.partition(" ")
+        words = {"work": "work item", "irq": "interrupt handler", "workqueue": "workqueue"}
+        text = f"{words.get(what, what)} {name}"
+        if what == "work":
+            queues = [self._queue(queue) for queue in self._view.queues_of(node)[:2]]
+            if queues:
+                text += " on " + " or ".join(queues)
+        return text
+
+    def _queue(self, queue: str) -> str:
+        flags = self._view.flags_of(queue)
+        name = queue.removeprefix("workqueue ")
+        if not flags:
+            return name
+        return f"{name} ({', '.join(f or 'no flags, bound' for f in flags)})"
+
+    def _steps(self, leg: Leg) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        path = list(leg.path)
+        if leg.function != CONTEXT:
+            use, taken = self._finder.use(leg), self._finder.taken(leg)
+            ref = self._view.function(leg.function)
+            if ref is None:
+                return ()
+            if taken is not None:
+                steps.append(Step(ref.name, ref.file, taken.line, self._took(taken), leg.held))
+            if path and use is not None:
+                steps.append(self._call(leg.function, path, 0, use.line))
+        for place in range(len(path) - 1):
+            if self._view.function(path[place]) is not None:
+                steps.append(self._call(path[place], path, place + 1, 0))
+        last = self._last(leg)
+        if last is not None:
+            steps.append(last)
+        return tuple(steps)
+
+    @staticmethod
+    def _took(taken: Taken) -> str:
+        return f"held on entry ({taken.call})" if taken.entry else taken.call
+
+    def _call(self, caller: int, path: list[int], place: int, line: int) -> Step:
+        """The step in which *caller* calls ``path[place]``, through a table if need be."""
+        ref = self._view.function(caller)
+        assert ref is not None  # noqa: S101 - virtual callees make no step of their own
+        indirect = ""
+        callee = self._view.callable_name(path[place])
+        shown = callee
+        if self._view.function(path[place]) is None:
+            indirect = callee
+            shown = callee.removeprefix(OPS)
+            if place + 1 < len(path):
+                shown = self._view.callable_name(path[place + 1])
+        field = callee.rsplit(".", 1)[-1] if indirect else callee
+        number = line or self._view.call_line(caller, field)
+        return Step(ref.name, ref.file, number, shown, "", indirect)
+
+    def _last(self, leg: Leg) -> Step | None:
+        action = self._finder.action(leg)
+        actor = leg.path[-1] if leg.path else leg.function
+        ref = self._view.function(actor) if actor >= 0 else None
+        if action is None or ref is None:
+            return None
+        line = action.line or self._view.call_line(actor, action.call)
+        return Step(ref.name, ref.file, line, action.call, leg.target)
+
+    # scenario
+
+    def scenario(self, finding: Finding) -> Scenario:
+        """The order of events that does not end, a column a context."""
+        kind = finding.kind
+        held = finding.leg.held
+        wait = self._wait_text(finding.leg)
+        take = self._take_text(finding.leg)
+        if kind is HazardKind.WORKER_POOL_CYCLE:
+            closing = finding.closing[0]
+            return Scenario(
+                ("CPU0", "kworker", "kworker pool"),
+                (
+                    ScenarioRow(0, take),
+                    ScenarioRow(1, f"{self._runs(closing)}:"),
+                    ScenarioRow(1, f"lock({held}) waits"),
+                    ScenarioRow(0, wait),
+                    ScenarioRow(2, f"process_srcu() for {finding.leg.target} finds no free worker"),
+                ),
+            )
+        if not finding.closing:
+            rows = [ScenarioRow(0, take)]
+            if kind is HazardKind.LOCK_IMBALANCE:
+                rows.append(ScenarioRow(0, "return, still held or not held at all"))
+            else:
+                rows.append(ScenarioRow(0, wait))
+            return Scenario(("CPU0",), tuple(rows))
+        closing = finding.closing[0]
+        second = "CPU1" if closing.function != CONTEXT else self._runs(closing)
+        rows = [
+            ScenarioRow(0, take),
+            ScenarioRow(1, self._take_text(closing)),
+            ScenarioRow(1, self._wait_text(closing)),
+            ScenarioRow(0, wait),
+        ]
+        return Scenario(("CPU0", second), tuple(rows))
+
+    def _runs(self, leg: Leg) -> str:
+        ref = self._view.function(leg.path[0]) if leg.path else None
+        return f"{ref.name}()" if ref is not None else leg.held
+
+    def _take_text(self, leg: Leg) -> str:
+        if leg.function == CONTEXT:
+            return f"{self._runs(leg)} runs"
+        taken = self._finder.taken(leg)
+        if taken is not None and taken.kind in ("srcu", "rcu"):
+            return f"{taken.call}({leg.held})" if taken.kind == "srcu" else f"{taken.call}()"
+        word = "rlock" if taken is not None and taken.mode == "read" else "lock"
+        return f"{word}({leg.held})"
+
+    def _wait_text(self, leg: Leg) -> str:
+        action = self._finder.action(leg)
+        if action is None:
+            return f"wait({leg.target})"
+        if not action.what:
+            word = "rlock" if action.mode == "read" else "lock"
+            return f"{word}({leg.target})"
+        name = leg.target if action.what.endswith("-gp") else leg.target.partition(" ")[2]
+        return f"{action.call}({name})"
+
+    # prose
+
+    def summary(self, finding: Finding) -> str:
+        """What the hazard is, in a sentence or two."""
+        leg = finding.leg
+        function = f"{finding.site[1]}()"
+        call = self._call_name(leg)
+        through = f" through {finding.via}()" if finding.via else ""
+        held, target = leg.held, leg.target
+        if finding.kind is HazardKind.WORKER_POOL_CYCLE:
+            work = finding.closing[0]
+            return (
+                f"{function} holds {held} over {call} on {target}{through}. The grace period ends"
+                f" only when a kworker runs process_srcu(), and {self.context_name(work.held)}"
+                f" blocks a kworker on {held}."
+            )
+        if finding.kind is HazardKind.GRACE_PERIOD_CYCLE:
+            return (
+                f"{function} holds {held} over a wait that includes a grace period of SRCU domain"
+                f" {target}, and a reader of it takes {held}: neither can end before the other."
+            )
+        if finding.kind is HazardKind.GRACE_PERIOD_IN_READER:
+            return (
+                f"{function} waits in {call}{through} for a grace period of {target} inside a"
+                " reader of it, which the grace period waits for."
+            )
+        if finding.kind is HazardKind.FLUSH_CYCLE:
+            if held == target:
+                return f"{function} waits{through} for {target} from within its own handler."
+            return (
+                f"{function} holds {held} over {call}{through}, which waits for"
+                f" {self.context_name(target)}; the handler takes {held}."
+            )
+        if finding.kind is HazardKind.RECURSIVE_LOCK:
+            return f"{function} takes {held} while it holds it already{through}."
+        if finding.kind is HazardKind.SLEEP_IN_ATOMIC:
+            return f"{function} reaches {call}{through}, which may sleep, while it holds {held}."
+        if finding.kind is HazardKind.LOCK_IMBALANCE:
+            return f"{function} leaves {held} in another state on one way out than on the others."
+        return (
+            f"{function} takes {target} while it holds {held}{through}; elsewhere {held} is taken"
+            f" while {target} is held."
+        )
+
+    def _call_name(self, leg: Leg) -> str:
+        action = self._finder.action(leg)
+        return f"{action.call}()" if action is not None else "a wait"
+
+    def condition(self, finding: Finding) -> str:
+        """What else has to happen, for a conditional hazard."""
+        if finding.kind is not HazardKind.WORKER_POOL_CYCLE:
+            return ""
+        work = finding.closing[0].held
+        text = (
+            "Holding a mutex over an SRCU grace period is legal in itself. For this to deadlock,"
+            " blocked work items have to keep every worker that could run process_srcu() from"
+            " doing so: enough of them at once on the pool that the rcu_gp workqueue uses, and no"
+            " rescuer or new worker getting there first."
+        )
+        queues = self._view.queues_of(work)
+        flags = {flag for queue in queues for flag in self._view.flags_of(queue)}
+        names = ", ".join(queue.removeprefix("workqueue ") for queue in queues)
+        if queues and flags and all("WQ_UNBOUND" in flag for flag in flags):
+            text += (
+                f" {names} is unbound and does not share a per-CPU pool with rcu_gp: the cycle is"
+                " weaker still."
+            )
+        elif queues and flags:
+            text += f" {names} is bound and shares its per-CPU pool with rcu_gp."
+        return text

@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a file's text to its facts: a pure function, so facts can be kept by blob id.
+
+Facts say what stands in the file and nothing about any other file: which
+functions there are and whom they call, how a call's receiver is typed, what is
+declared, and for the few functions that matter to locking their flow graph.
+Resolving names across files is :mod:`reviewbot.locking.link`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+
+import msgspec
+
+from reviewbot.locking.body import Flow, Local, read_body, split_arguments
+from reviewbot.locking.declarations import (
+    Definer,
+    Initialiser,
+    Struct,
+    Variable,
+    aggregates,
+    definers,
+    includes,
+    initialisers,
+    spell_type,
+    variables,
+)
+from reviewbot.locking.source import (
+    Cut,
+    Lines,
+    Macro,
+    cut_functions,
+    matching_paren,
+    split_directives,
+    without_comments,
+)
+
+VERSION = 1
+"""Of the meaning and form of facts; a cache of another version is not read."""
+
+
+class IndirectCall(msgspec.Struct, frozen=True, array_like=True):
+    """A call through a pointer in a struct: ``dev->ops->open(…)``."""
+
+    type: str
+    """Declared type of the first word, or empty if this function does not declare it."""
+    chain: str
+
+
+class FieldSet(msgspec.Struct, frozen=True, array_like=True):
+    """``x->ops.open = function`` in a function body."""
+
+    type: str
+    chain: str
+    function: str
+
+
+class Function(msgspec.Struct, frozen=True, array_like=True):
+    """One function (or function-like macro)."""
+
+    name: str
+    static: bool
+    line: int
+    end: int
+    params: tuple[tuple[str, str], ...]
+    """(name, type) in order; read only for functions with flows."""
+    returns: str
+    """Type of the result for functions that return a pointer to a struct, else empty."""
+    calls: str
+    """Names called, each once, separated by blanks."""
+    refs: str
+    """Functions of this file that are mentioned but not called: callbacks handed on."""
+    indirect: tuple[IndirectCall, ...]
+    sets: tuple[FieldSet, ...]
+    annotations: tuple[str, ...]
+    """``__must_hold(x)`` and its kin, as written."""
+    flows: tuple[Flow, ...] = ()
+    locals: dict[str, Local] = {}
+    macro: bool = False
+
+
+class FileFacts(msgspec.Struct, frozen=True, array_like=True):
+    """Everything read from one file."""
+
+    functions: tuple[Function, ...]
+    structs: tuple[Struct, ...]
+    typedefs: dict[str, str]
+    variables: tuple[Variable, ...]
+    definers: tuple[Definer, ...]
+    initialisers: tuple[Initialiser, ...]
+    includes: tuple[str, ...]
+    errors: int
+    """Functions with a flow whose syntax tree has an error node."""
+
+
+_CALL = re.compile(rb"\b([A-Za-z_]\w*+)[ \t]*+\(")
+_THROUGH_STRUCT = re.compile(rb"(?:->|\.)[ \t]*+([A-Za-z_]\w*+)[ \t]*+\(")
+_CHAIN_BEFORE = re.compile(rb"[A-Za-z_][\w\].\[>\s-]*$")
+_HANDED_ON = re.compile(rb"[,(=&?:{][ \t\n]*+([A-Za-z_]\w*+)[ \t\n]*+(?=[,;)}?:])")
+_KEYWORDS = frozenset(
+    b"if for while switch return sizeof typeof __typeof__ defined likely unlikely ARRAY_SIZE BUG_ON"
+    b" WARN_ON WARN_ON_ONCE offsetof IS_ERR PTR_ERR ERR_PTR min max BIT GENMASK READ_ONCE"
+    b" WRITE_ONCE"
+    b" container_of list_entry __attribute__ do else case asm dev_err dev_dbg dev_warn dev_info"
+    b" pr_err pr_info pr_debug pr_warn printk IS_ENABLED cpu_to_le32 le32_to_cpu cpu_to_be32 memset"
+    b" memcpy kfree be32_to_cpu cpu_to_le16 le16_to_cpu min_t max_t ERR_CAST IS_ERR_OR_NULL strcmp"
+    b" kmalloc kzalloc sprintf snprintf udelay readl writel ioread32 iowrite32 test_bit set_bit"
+    b" clear_bit list_empty list_add_tail list_del INIT_LIST_HEAD list_add FIELD_PREP"
+    b" FIELD_GET".split()
+)
+_DECLARED = re.compile(
+    rb"\b((?:struct|union)\s+\w+|\w+_t)\s+(\**)\s*(?:const\s+)?(\w+)((?:\s*(?:=[^;,]*)?,\s*\**\s*\w+)*)"
+)
+_MORE = re.compile(rb",\s*(\**)\s*(\w+)")
+_SETS = re.compile(
+    rb"\b([A-Za-z_]\w*(?:\[[^\]\n]{0,40}\])?(?:\s*(?:->|\.)\s*\w+)+)\s*=\s*&?([A-Za-z_]\w*)\s*;"
+)
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+_ANNOTATION = re.compile(
+    rb"\b(__must_hold|__acquires|__releases|__must_hold_shared|__cond_acquires)\s*"
+    rb"\(((?:[^()]|\([^()]*\))*)\)"
+)
+_PARAMETER = re.compile(
+    rb"((?:struct|union|enum)\s+\w+|\w+)\s*(?:const\s*)?([\s*]*)\b(\w+)\s*(?:\[[^\]]*\]\s*)*$"
+)
+_RETURNS = re.compile(rb"\b((?:struct|union)\s+\w+|\w+_t)\s*(\*+)\s*$")
+_LOCK_WORD = re.compile(
+    r"(?:^|_)(?:try|un|raw_?|spin|read_|write_)?lock(?:ed)?(?:_|$)|mutex|_acquire$|_release$|^guard$"
+)
+_LOCK_TYPE = re.compile(r"lock|mutex|sem|srcu|work|timer")
+_MACRO_CALL = re.compile(rb"\b[a-z_]\w*\s*\(")
+_GUARD_DEFINER = re.compile(
+    rb"^[ \t]*(DEFINE_GUARD|DEFINE_LOCK_GUARD_[01]|DEFINE_GUARD_COND|DEFINE_LOCK_GUARD_1_COND"
+    rb"|DEFINE_CLASS)[ \t]*\(",
+    re.M,
+)
+
+
+def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
+    """The facts of one C or header file.
+
+    *vocabulary* names the calls that make a function's flow worth keeping; a call
+    whose name speaks of locks counts too, since it may be a wrapper.
+    """
+    clean = without_comments(text)
+    code, macros = split_directives(clean)
+    lines = Lines(text)
+    cuts = tuple(cut_functions(code))
+    outside = _outside(code, cuts)
+    local_names = frozenset(cut.name.encode("latin-1") for cut in cuts)
+    functions: list[Function] = []
+    errors = 0
+    for cut in cuts:
+        function, bad = _function(code, cut, lines, local_names, vocabulary)
+        functions.append(function)
+        errors += bad
+    for macro in macros:
+        if _MACRO_CALL.search(clean, macro.body, macro.end):
+            functions.append(_macro(clean, macro, lines, vocabulary))
+    functions.extend(_guards(code, lines))
+    structs, typedefs, with_body = aggregates(outside)
+    found = (*with_body, *variables(outside))
+    return FileFacts(
+        tuple(functions),
+        structs,
+        typedefs,
+        tuple(v for v in found if v.defined or _LOCK_TYPE.search(v.type)),
+        tuple(definers(outside)),
+        tuple(initialisers(outside)),
+        includes(text),
+        errors,
+    )
+
+
+def _outside(code: bytes, cuts: tuple[Cut, ...]) -> bytes:
+    """The text with function bodies blank."""
+    pieces: list[bytes] = []
+    position = 0
+    for cut in cuts:
+        pieces.append(code[position : cut.body])
+        pieces.append(b";")
+        position = cut.end
+    pieces.append(code[position:])
+    return b"".join(pieces)
+
+
+def _function(
+    code: bytes,
+    cut: Cut,
+    lines: Lines,
+    local_names: frozenset[bytes],
+    vocabulary: AbstractSet[str],
+) -> tuple[Function, int]:
+    body = code[cut.body : cut.end]
+    calls, indirect = _calls(body)
+    types: dict[bytes, str] | None = None
+    receivers: list[IndirectCall] = []
+    if indirect:
+        types = _declared_types(code[cut.params[0] : cut.end])
+        receivers = [
+            IndirectCall(types.get(chain.split(b"[")[0].split(b"-")[0].split(b".")[0], ""), text)
+            for chain in sorted(indirect)
+            for text in (chain.decode("latin-1"),)
+        ]
+    sets: list[FieldSet] = []
+    refs = local_names.intersection(_HANDED_ON.findall(body))
+    if refs:
+        for match in _SETS.finditer(body):
+            if match[2] in refs:
+                if types is None:
+                    types = _declared_types(code[cut.params[0] : cut.end])
+                chain = b"".join(match[1].split())
+                root = _WORD.match(chain)
+                sets.append(
+                    FieldSet(
+                        types.get(root[0], "") if root else "",
+                        chain.decode("latin-1"),
+                        match[2].decode("latin-1"),
+                    )
+                )
+    names = {call.decode("latin-1") for call in calls}
+    head = code[cut.head : cut.body]
+    annotations = (
+        tuple(
+            f"{m[1].decode()} {' '.join(m[2].decode('latin-1').split())}"
+            for m in _ANNOTATION.finditer(head)
+        )
+        if b"__" in head
+        else ()
+    )
+    flows: tuple[Flow, ...] = ()
+    locals_: dict[str, Local] = {}
+    params: tuple[tuple[str, str], ...] = ()
+    errors = 0
+    if worth_a_flow(names, vocabulary):
+        params = parameters(code[cut.params[0] : cut.params[1]])
+        result = read_body(body, lines.at(cut.body), params)
+        flows, locals_, errors = result.flows, result.locals, min(result.errors, 1)
+    returns = _RETURNS.search(
+        code[cut.head : cut.params[0] - 1].rsplit(cut.name.encode("latin-1"), 1)[0]
+    )
+    function = Function(
+        name=cut.name,
+        static=cut.static,
+        line=lines.at(cut.head),
+        end=lines.at(cut.end - 1),
+        params=params,
+        returns=spell_type(returns[1]) + returns[2].decode() if returns else "",
+        calls=" ".join(sorted(names)),
+        refs=b" ".join(sorted(refs)).decode("latin-1"),
+        indirect=tuple(receivers),
+        sets=tuple(sets),
+        annotations=annotations,
+        flows=flows,
+        locals=locals_,
+    )
+    return function, errors
+
+
+def worth_a_flow(names: AbstractSet[str], vocabulary: AbstractSet[str]) -> bool:
+    """Whether a function that makes these calls can hold, wait for or register anything."""
+    return not names.isdisjoint(vocabulary) or any(_LOCK_WORD.search(name) for name in names)
+
+
+def _calls(body: bytes) -> tuple[set[bytes], set[bytes]]:
+    """Names called directly, and chains called through a struct."""
+    names = set(_CALL.findall(body)) - _KEYWORDS
+    if b"->" not in body and b"." not in body:
+        return names, set()
+    indirect: set[bytes] = set()
+    fields: set[bytes] = set()
+    for match in _THROUGH_STRUCT.finditer(body):
+        before = _CHAIN_BEFORE.search(body, max(0, match.start() - 120), match.start())
+        fields.add(match[1])
+        if before is not None:
+            chain = _last_expression(before[0])
+            indirect.add(chain + match[0][: match[0].index(match[1])].strip() + match[1])
+    if fields:
+        names = (names - fields) | {name for name in names & fields if _called_plainly(body, name)}
+    return names, indirect
+
+
+def _last_expression(text: bytes) -> bytes:
+    """``a->b[i].c`` at the end of a stretch of words and operators."""
+    match = _EXPRESSION_END.search(text)
+    return b"".join(match[0].split()) if match else b""
+
+
+def _called_plainly(body: bytes, name: bytes) -> bool:
+    return re.search(rb"(?<![.>\w])(?<!->)[ \t]*" + name + rb"[ \t]*\(", body) is not None
+
+
+_EXPRESSION_END = re.compile(rb"[A-Za-z_]\w*(?:\[[^\]]*\]|\s*(?:->|\.)\s*\w+)*\s*$")
+
+
+def _declared_types(text: bytes) -> dict[bytes, str]:
+    """Types of the struct-typed parameters and locals declared in a function's text."""
+    types: dict[bytes, str] = {}
+    for match in _DECLARED.finditer(text):
+        base = spell_type(match[1])
+        types.setdefault(match[3], base + match[2].decode())
+        if match[4]:
+            for stars, name in _MORE.findall(match[4]):
+                types.setdefault(name, base + stars.decode())
+    return types
+
+
+def parameters(text: bytes) -> tuple[tuple[str, str], ...]:
+    """(name, type) of each parameter in a list; unnamed ones get an empty name."""
+    out: list[tuple[str, str]] = []
+    for part in _top_level_commas(text):
+        match = _PARAMETER.search(part.strip())
+        if match is not None and b"(" not in part:
+            out.append(
+                (match[3].decode("latin-1"), spell_type(match[1]) + "*" * match[2].count(b"*"))
+            )
+        else:
+            pointer = re.search(rb"\(\s*\*+\s*(\w+)\s*\)", part)
+            out.append((pointer[1].decode("latin-1"), "()") if pointer else ("", ""))
+    return tuple(out)
+
+
+def _top_level_commas(text: bytes) -> list[bytes]:
+    parts: list[bytes] = []
+    depth = start = 0
+    for match in re.finditer(rb"[,()]", text):
+        if match[0] == b",":
+            if depth == 0:
+                parts.append(text[start : match.start()])
+                start = match.end()
+        else:
+            depth += 1 if match[0] == b"(" else -1
+    parts.append(text[start:])
+    return parts
+
+
+def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str]) -> Function:
+    """A function-like macro, read as a function with untyped parameters."""
+    body = clean[macro.body : macro.end].replace(b"\\\n", b" \n")
+    calls, _ = _calls(body)
+    names = {call.decode("latin-1") for call in calls}
+    flows: tuple[Flow, ...] = ()
+    locals_: dict[str, Local] = {}
+    params = tuple((name, "") for name in macro.params)
+    line = lines.at(macro.body)
+    if worth_a_flow(names, vocabulary) and len(body) < 4000 and b"#" not in body:
+        expression = body.strip()
+        text = b"{ " + expression + (b" }" if expression.endswith((b";", b"}")) else b"; }")
+        result = read_body(text, line, params)
+        flows, locals_ = result.flows, result.locals
+    return Function(
+        name=macro.name,
+        static=True,
+        line=line,
+        end=lines.at(macro.end),
+        params=params,
+        returns="",
+        calls=" ".join(sorted(names - {macro.name})),
+        refs="",
+        indirect=(),
+        sets=(),
+        annotations=(),
+        flows=flows,
+        locals=locals_,
+        macro=True,
+    )
+
+
+def _guards(code: bytes, lines: Lines) -> list[Function]:
+    """Scope-based guards (linux/cleanup.h) as pairs of functions ``guard(x)``, ``~guard(x)``."""
+    out: list[Function] = []
+    for match in _GUARD_DEFINER.finditer(code):
+        close = matching_paren(code, match.end() - 1)
+        if close < 0:
+            continue
+        args = split_arguments(code[match.end() : close].decode("latin-1"))
+        if match[1] in (b"DEFINE_GUARD", b"DEFINE_LOCK_GUARD_1") and len(args) >= 4:
+            name, lock, unlock = args[0], args[2], args[3]
+        elif match[1] == b"DEFINE_LOCK_GUARD_0" and len(args) >= 3:
+            name, lock, unlock = args[0], args[1], args[2]
+        elif match[1].endswith(b"_COND") and len(args) >= 3:
+            name, lock, unlock = args[0] + args[1], args[2], ""
+        else:
+            continue
+        line = lines.at(match.start())
+        for prefix, action in (("", lock), ("~", unlock)):
+            if action:
+                out.append(_guard_function(f"{prefix}guard({name})", action, line))
+    return out
+
+
+def _guard_function(name: str, action: str, line: int) -> Function:
+    text = action.replace("_T->lock", "_T")
+    params = (("_T", ""),)
+    body = read_body(b"{ " + text.encode("latin-1") + b"; }", line, params)
+    calls = sorted({event.name for flow in body.flows for b in flow.blocks for event in b.events})
+    return Function(
+        name=name,
+        static=False,
+        line=line,
+        end=line,
+        params=params,
+        returns="",
+        calls=" ".join(call for call in calls if call != "="),
+        refs="",
+        indirect=(),
+        sets=(),
+        annotations=(),
+        flows=body.flows,
+        locals=body.locals,
+        macro=True,
+    )

@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The lock graph of a tree: who calls whom, who blocks on what, who holds what meanwhile.
+
+Everything is arrays of numbers, so a walk over the call graph of a whole kernel
+is a few numpy gathers a level.  A graph is either that of a stored tree or that
+tree with some files replaced (:class:`Graph` with an overlay): a patch touches a
+handful of files, and the rest is shared and never walked again.
+
+Functions and virtual callees (``ops struct x.field``) share one number space,
+*callables*; lock classes and the other nodes have another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reviewbot.locking.link import MAX_OPS_CANDIDATES, OPS, Action, LinkedFile, LinkedFunction
+from reviewbot.locking.primitives import ATOMIC, SLEEPING
+
+Ids = NDArray[np.int32]
+
+BLOCKS, READ, NESTED, ENTRY, IN_ATOMIC, SLEEPS = 1, 2, 4, 8, 16, 32
+"""Bits of an action's or hold's flags: the lock is taken for reading; nothing may sleep
+while it is held; the action may sleep."""
+CONTEXT = -1
+"""Stands for the function of a hold that is a context: a work item runs its handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of int32 columns with an index on one of them.
+
+    ``starts[k] … starts[k + 1]`` are the rows whose key column is *k*.
+    """
+
+    columns: tuple[Ids, ...]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, columns: Iterable[Ids], key: int, size: int) -> Table:
+        """Sort the rows by column *key*, whose values are below *size*."""
+        columns = tuple(columns)
+        order = np.argsort(columns[key], kind="stable")
+        counts = np.bincount(columns[key], minlength=size) if len(columns[key]) else np.zeros(size)
+        starts = np.zeros(size + 1, np.int64)
+        np.cumsum(counts[:size], out=starts[1:])
+        return cls(tuple(np.ascontiguousarray(c[order], np.int32) for c in columns), starts)
+
+    def rows(self, keys: Ids) -> tuple[Ids, ...]:
+        """The columns of all rows whose key is in *keys*."""
+        keys = keys[(keys >= 0) & (keys < len(self.starts) - 1)]
+        begin = self.starts[keys]
+        counts = self.starts[keys + 1] - begin
+        total = int(counts.sum())
+        if total == 0:
+            return tuple(np.empty(0, np.int32) for _ in self.columns)
+        offsets = np.repeat(begin - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+        index = offsets + np.arange(total)
+        return tuple(column[index] for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """A tree's graph.
+
+    ``down``/``up``: (caller, callee), keyed by caller or callee.
+    ``actions``/``actors``: (function, node, flags), keyed by function or node.
+    ``holds``/``held_into``: (node, function, target, flags), keyed by node or target; the
+    target is a callable, or ``-1 - node`` for blocking on a node right there.
+    ``releases``: (node, function, callee), keyed by node.
+    """
+
+    callables: int
+    nodes: int
+    down: Table
+    up: Table
+    actions: Table
+    actors: Table
+    holds: Table
+    held_into: Table
+    held_onto: Table
+    """The holds that block on a node in the function itself, keyed by that node."""
+    releases: Table
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows of a graph while it is collected."""
+
+    calls: list[tuple[int, int]] = field(default_factory=list)
+    actions: list[tuple[int, int, int]] = field(default_factory=list)
+    holds: list[tuple[int, int, int, int]] = field(default_factory=list)
+    releases: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+class Numbering:
+    """Numbers for virtual callables and nodes, handed out as names turn up."""
+
+    def __init__(
+        self, callables: int, nodes: int, known: Mapping[str, int], known_nodes: Mapping[str, int]
+    ) -> None:
+        self.callables = callables
+        self.nodes = nodes
+        self._known = known
+        self._known_nodes = known_nodes
+        self.new: dict[str, int] = {}
+        self.new_nodes: dict[str, int] = {}
+
+    def callable(self, name: str) -> int:
+        number = self._known.get(name)
+        if number is None:
+            number = self.new.get(name)
+        if number is None:
+            number = self.new[name] = self.callables
+            self.callables += 1
+        return number
+
+    def node(self, name: str) -> int:
+        number = self._known_nodes.get(name)
+        if number is None:
+            number = self.new_nodes.get(name)
+        if number is None:
+            number = self.new_nodes[name] = self.nodes
+            self.nodes += 1
+        return number
+
+
+def sleeps(action: Action) -> bool:
+    """Whether an action may sleep: waiting for anything but a spinning lock or a timer does."""
+    if not action.blocks:
+        return False
+    if action.what:
+        return action.what not in _SPINNING_WAITS
+    return action.kind in SLEEPING
+
+
+_SPINNING_WAITS = frozenset({"timer", "irq-work"})
+
+
+def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
+    """Add a function's rows."""
+    own = linked.id
+    for target in linked.calls:
+        number = target if isinstance(target, int) else numbering.callable(target)
+        rows.calls.append((own, number))
+    nodes: list[int] = []
+    for action in linked.actions:
+        node = numbering.node(action.node or "sleep")
+        nodes.append(node)
+        flags = (BLOCKS if action.blocks else 0) | (READ if action.mode == "read" else 0)
+        flags |= (NESTED if action.nested else 0) | (SLEEPS if sleeps(action) else 0)
+        rows.actions.append((own, node, flags))
+    holds: dict[tuple[int, int, int, int], None] = {}
+    releases: dict[tuple[int, int, int], None] = {}
+    for use in linked.uses:
+        targets = [t if isinstance(t, int) else numbering.callable(t) for t in use.target]
+        if use.action >= 0 and linked.actions[use.action].blocks:
+            targets.append(-1 - nodes[use.action])
+        for taken in use.held:
+            flags = (
+                (READ if taken.mode == "read" else 0)
+                | (NESTED if taken.nested else 0)
+                | (ENTRY if taken.entry else 0)
+                | (IN_ATOMIC if taken.kind in ATOMIC else 0)
+            )
+            node = numbering.node(taken.node)
+            holds.update(dict.fromkeys((node, own, target, flags) for target in targets))
+        for cls in use.released:
+            node = numbering.node(cls)
+            releases.update(dict.fromkeys((node, own, t) for t in targets if t >= 0))
+    rows.holds.extend(holds)
+    rows.releases.extend(releases)
+
+
+def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
+    """Add the rows of a file's functions, ops tables and handlers."""
+    for function in linked.functions:
+        collect(function, numbering, rows)
+    for entry in linked.ops:
+        rows.calls.append((numbering.callable(OPS + entry.field), entry.function))
+    for registration in linked.registrations:
+        node = numbering.node(registration.node)
+        rows.holds.append((node, CONTEXT, registration.function, 0))
+
+
+def _columns(rows: list[tuple[int, ...]], width: int) -> tuple[Ids, ...]:
+    if not rows:
+        return tuple(np.empty(0, np.int32) for _ in range(width))
+    array = np.array(rows, np.int32)
+    return tuple(array[:, n] for n in range(width))
+
+
+def build_arrays(rows: Rows, callables: int, nodes: int, ops_from: int) -> Arrays:
+    """Index collected rows; virtual callables are numbered from *ops_from* on.
+
+    A virtual callee with too many candidates leads nowhere: following it would
+    connect everything with everything.
+    """
+    caller, callee = _columns(rows.calls, 2)  # type: ignore[arg-type]
+    if len(caller):
+        fan = np.bincount(caller[caller >= ops_from] - ops_from, minlength=callables - ops_from)
+        wide = np.zeros(callables, bool)
+        wide[ops_from:] = fan > MAX_OPS_CANDIDATES
+        keep = ~wide[caller]
+        caller, callee = caller[keep], callee[keep]
+    actions = _columns(rows.actions, 3)  # type: ignore[arg-type]
+    holds = _columns(rows.holds, 4)  # type: ignore[arg-type]
+    into = holds[2] >= 0
+    onto = tuple(column[~into] for column in holds)
+    onto = (onto[0], onto[1], -1 - onto[2], onto[3])
+    releases = _columns(rows.releases, 3)  # type: ignore[arg-type]
+    return Arrays(
+        callables,
+        nodes,
+        down=Table.build((caller, callee), 0, callables),
+        up=Table.build((caller, callee), 1, callables),
+        actions=Table.build(actions, 0, callables),
+        actors=Table.build(actions, 1, nodes),
+        holds=Table.build(holds, 0, nodes),
+        held_into=Table.build(tuple(column[into] for column in holds), 2, callables),
+        held_onto=Table.build(onto, 2, nodes),
+        releases=Table.build(releases, 0, nodes),
+    )
+
+
+class Base:
+    """What a stored tree offers a graph beside its arrays."""
+
+    arrays: Arrays
+
+    def callable_number(self, name: str) -> int | None:
+        raise NotImplementedError
+
+    def node_number(self, name: str) -> int | None:
+        raise NotImplementedError
+
+    def node_name(self, number: int) -> str:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Callables reached in a walk, nearest first, each with the step that led there."""
+
+    hop: dict[int, int]
+    """Callable to the neighbour it was reached from; a seed maps to itself."""
+    distance: dict[int, int]
+
+    def path(self, number: int) -> list[int]:
+        """From *number* back to the seed."""
+        out = [number]
+        while self.hop[out[-1]] != out[-1]:
+            out.append(self.hop[out[-1]])
+        return out
+
+    def ids(self) -> Ids:
+        return np.fromiter(self.hop, np.int32, len(self.hop))
+
+
+class Graph:
+    """A stored tree's arrays, with an overlay for files that differ.
+
+    *replaced* maps a function of the stored tree that stands in a changed file to
+    its number in the overlay, or to -1 if it is gone.
+    """
+
+    def __init__(self, base: Arrays, extra: Arrays | None, replaced: Mapping[int, int]) -> None:
+        self._base = base
+        self._extra = extra
+        self._replaced = dict(replaced)
+        self._formerly: dict[int, list[int]] = {}
+        for old, new in self._replaced.items():
+            if new >= 0:
+                self._formerly.setdefault(new, []).append(old)
+        size = extra.callables if extra is not None else base.callables
+        self._redirect: Ids = np.arange(size, dtype=np.int32)
+        self._dead = np.zeros(size + 1, bool)  # the last is CONTEXT's
+        if self._replaced:
+            old_ids = np.fromiter(self._replaced, np.int32, len(self._replaced))
+            self._redirect[old_ids] = np.fromiter(
+                self._replaced.values(), np.int32, len(self._replaced)
+            )
+            self._dead[old_ids] = True
+        self.callables = size
+
+    def callees(self, numbers: Ids) -> tuple[Ids, Ids]:
+        """(caller, callee) pairs going down from *numbers*."""
+        caller, callee = self._base.down.rows(numbers[~self._dead[numbers]])
+        callee = self._redirect[callee]
+        keep = callee >= 0
+        caller, callee = caller[keep], callee[keep]
+        if self._extra is not None:
+            more = self._extra.down.rows(numbers)
+            caller, callee = np.concatenate((caller, more[0])), np.concatenate((callee, more[1]))
+        return caller, callee
+
+    def callers(self, numbers: Ids) -> tuple[Ids, Ids]:
+        """(caller, callee) pairs going up from *numbers*."""
+        known = self._with_former(numbers)
+        caller, callee = self._base.up.rows(known)
+        keep = ~self._dead[caller]
+        caller, callee = caller[keep], self._redirect[callee[keep]]
+        if self._extra is not None:
+            more = self._extra.up.rows(numbers)
+            caller, callee = np.concatenate((caller, more[0])), np.concatenate((callee, more[1]))
+        return caller, callee
+
+    def _with_former(self, numbers: Ids) -> Ids:
+        """Living numbers, and the stored numbers that were redirected to them."""
+        if not self._formerly:
+            return numbers
+        former = [old for n in numbers.tolist() for old in self._formerly.get(n, ())]
+        return np.concatenate((numbers, np.array(former, np.int32))) if former else numbers
+
+    def actions_of(self, numbers: Ids) -> tuple[Ids, Ids, Ids]:
+        """(function, node, flags) of what *numbers* do themselves."""
+        function, node, flags = self._base.actions.rows(numbers[~self._dead[numbers]])
+        if self._extra is not None:
+            more = self._extra.actions.rows(numbers)
+            function, node, flags = (
+                np.concatenate(pair) for pair in zip((function, node, flags), more, strict=True)
+            )
+        return function, node, flags
+
+    def actors_on(self, node: int) -> tuple[Ids, Ids]:
+        """(function, flags) of every function that takes or waits for *node* itself."""
+        key = np.array([node], np.int32)
+        function, _, flags = self._base.actors.rows(key)
+        keep = ~self._dead[function]
+        function, flags = function[keep], flags[keep]
+        if self._extra is not None:
+            more = self._extra.actors.rows(key)
+            function, flags = np.concatenate((function, more[0])), np.concatenate((flags, more[2]))
+        return function, flags
+
+    def holds_of(self, node: int) -> tuple[Ids, Ids, Ids]:
+        """(function, target, flags) of what happens while *node* is held."""
+        key = np.array([node], np.int32)
+        _, function, target, flags = self._living(self._base.holds.rows(key), target_column=2)
+        if self._extra is not None:
+            more = self._extra.holds.rows(key)
+            function, target, flags = (
+                np.concatenate(pair)
+                for pair in zip((function, target, flags), more[1:], strict=True)
+            )
+        return function, target, flags
+
+    def held_into(self, numbers: Ids) -> tuple[Ids, Ids, Ids, Ids]:
+        """(node, function, target, flags): calls of *numbers* with something held."""
+        known = self._with_former(numbers)
+        rows = self._living(self._base.held_into.rows(known), target_column=2)
+        return self._joined(rows, "held_into", numbers)
+
+    def held_onto(self, node: int) -> tuple[Ids, Ids, Ids, Ids]:
+        """(node held, function, node, flags): functions that block on *node* holding something."""
+        key = np.array([node], np.int32)
+        rows = self._living(self._base.held_onto.rows(key), target_column=None)
+        return self._joined(rows, "held_onto", key)
+
+    def _joined(self, rows: tuple[Ids, ...], table: str, keys: Ids) -> tuple[Ids, Ids, Ids, Ids]:
+        if self._extra is not None:
+            more = getattr(self._extra, table).rows(keys)
+            rows = tuple(np.concatenate(pair) for pair in zip(rows, more, strict=True))
+        node, function, target, flags = rows
+        return node, function, target, flags
+
+    def _living(self, rows: tuple[Ids, ...], target_column: int | None) -> tuple[Ids, ...]:
+        """Rows whose function still stands, with targets redirected."""
+        function = rows[1]
+        keep = ~self._dead[function]
+        if target_column is not None:
+            target = rows[target_column]
+            redirected = np.where(target >= 0, self._redirect[np.maximum(target, 0)], target)
+            gone = (target >= 0) & (redirected < 0)
+            keep &= ~gone
+            rows = (*rows[:target_column], redirected, *rows[target_column + 1 :])
+        return tuple(column[keep] for column in rows)
+
+    def released_at(self, node: int) -> frozenset[tuple[int, int]]:
+        """(function, callee) pairs where *node*, held by a caller, is released meanwhile."""
+        key = np.array([node], np.int32)
+        _, function, callee = self._base.releases.rows(key)
+        keep = ~self._dead[function]
+        pairs = set(
+            zip(function[keep].tolist(), self._redirect[callee[keep]].tolist(), strict=True)
+        )
+        if self._extra is not None:
+            _, function, callee = self._extra.releases.rows(key)
+            pairs.update(zip(function.tolist(), callee.tolist(), strict=True))
+        return frozenset(pairs)
+
+    def reach_down(self, seeds: Iterable[int], depth: int, limit: int = 200_000) -> Reach:
+        """Callables that *seeds* may run, within *depth* calls."""
+        return self._reach(seeds, depth, limit, down=True, avoid=frozenset())
+
+    def reach_up(
+        self,
+        seeds: Iterable[int],
+        depth: int,
+        avoid: frozenset[tuple[int, int]] = frozenset(),
+        limit: int = 200_000,
+    ) -> Reach:
+        """Callables that may run one of *seeds*, within *depth* calls, not along *avoid*."""
+        return self._reach(seeds, depth, limit, down=False, avoid=avoid)
+
+    def _reach(
+        self,
+        seeds: Iterable[int],
+        depth: int,
+        limit: int,
+        down: bool,
+        avoid: frozenset[tuple[int, int]],
+    ) -> Reach:
+        hop = {int(seed): int(seed) for seed in seeds}
+        distance = dict.fromkeys(hop, 0)
+        frontier = np.fromiter(hop, np.int32, len(hop))
+        seen = np.zeros(self.callables, bool)
+        seen[frontier] = True
+        for level in range(1, depth + 1):
+            if not len(frontier) or len(hop) >= limit:
+                break
+            caller, callee = self.callees(frontier) if down else self.callers(frontier)
+            origin, found = (caller, callee) if down else (callee, caller)
+            fresh = ~seen[found]
+            if avoid:
+                pairs = zip(caller.tolist(), callee.tolist(), strict=True)
+                fresh &= np.fromiter((p not in avoid for p in pairs), bool, len(caller))
+            origin, found = origin[fresh], found[fresh]
+            if not len(found):
+                break
+            frontier, first = np.unique(found, return_index=True)
+            seen[frontier] = True
+            origins = origin[first]
+            for number, source in zip(frontier.tolist(), origins.tolist(), strict=True):
+                hop[number] = source
+                distance[number] = level
+        return Reach(hop, distance)
+
+
+def rows_of(*columns: Ids) -> Iterator[tuple[int, ...]]:
+    """Rows of parallel columns as Python integers."""
+    return zip(*(column.tolist() for column in columns), strict=True)

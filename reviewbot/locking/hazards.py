@@ -1,0 +1,496 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The hazards of a tree that the functions under review are part of.
+
+An edge ``A → B`` says that a context which holds (or is) A can block until B is
+released or has finished.  It exists where a function holds A and blocks on B
+itself or through its callees.  A hazard is an edge that something leads back
+from; only edges that run through the functions under review are looked at, so
+the cost follows the size of a patch, not of the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from reviewbot.locking.graph import (
+    BLOCKS,
+    CONTEXT,
+    IN_ATOMIC,
+    NESTED,
+    READ,
+    SLEEPS,
+    Reach,
+    rows_of,
+    sleeps,
+)
+from reviewbot.locking.instances import same_object
+from reviewbot.locking.link import Action, LinkedFunction, Taken, Use
+from reviewbot.locking.model import HazardKind
+from reviewbot.locking.primitives import ATOMIC
+from reviewbot.locking.view import View
+
+DEPTH = 6
+"""Calls followed from where a lock is held to where the wait is."""
+ATOMIC_DEPTH = 3
+"""The same for what may sleep: deep down almost everything may, under some condition."""
+MAX_HOLDERS = 400
+"""Callers with a lock held that are looked at above one changed function."""
+_WORKER_POOL = "srcu-gp"
+
+Spot = tuple[str, str]
+"""(file, function)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One edge of a cycle with the way it was found.
+
+    ``function`` holds ``held`` and blocks on ``target`` at the end of ``path``, whose
+    first member is the callee there; an empty path means that it blocks itself.
+    ``function`` is CONTEXT for a handler, which is what ``held`` runs.
+    """
+
+    held: str
+    target: str
+    function: int
+    path: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A hazard at one site of one tree."""
+
+    kind: HazardKind
+    classes: tuple[str, ...]
+    site: Spot
+    via: str
+    """Callee through which the site's function blocks; empty if it blocks itself."""
+    leg: Leg
+    closing: tuple[Leg, ...]
+
+    @property
+    def key(self) -> tuple[HazardKind, frozenset[str]]:
+        return self.kind, frozenset(self.classes)
+
+
+@dataclass(slots=True)
+class Finder:
+    """Looks for hazards in one tree; keeps what it worked out about the tree."""
+
+    view: View
+    _ups: dict[tuple[int, bool], Reach] = field(default_factory=dict)
+    _downs: dict[int, Reach] = field(default_factory=dict)
+    _into: dict[tuple[int, bool], dict[int, list[Leg]]] = field(default_factory=dict)
+
+    # what functions do
+
+    def effects(self, function: int) -> dict[str, int]:
+        """Names of the nodes *function* may block on, with flags, through its callees."""
+        reach = self._down(function)
+        _, nodes, flags = self.view.graph.actions_of(reach.ids())
+        out: dict[str, int] = {}
+        for node, bits in rows_of(nodes, flags):
+            if bits & BLOCKS:
+                name = self.view.node_name(node)
+                out[name] = out.get(name, 0) | bits
+        return out
+
+    def _down(self, function: int) -> Reach:
+        if function not in self._downs:
+            self._downs[function] = self.view.graph.reach_down([function], DEPTH)
+        return self._downs[function]
+
+    def _up(self, node: int, writers_only: bool) -> Reach:
+        """Callables that may block on *node*, with the way there."""
+        key = (node, writers_only)
+        if key not in self._ups:
+            actors, flags = self.view.graph.actors_on(node)
+            keep = (flags & BLOCKS) != 0
+            if writers_only:
+                keep &= (flags & READ) == 0
+            self._ups[key] = self.view.graph.reach_up(actors[keep].tolist(), DEPTH)
+        return self._ups[key]
+
+    def _leading_to(self, node: int, writers_only: bool) -> dict[int, list[Leg]]:
+        """For each node that is held over blocking on *node*, the shortest ways."""
+        key = (node, writers_only)
+        if key in self._into:
+            return self._into[key]
+        graph = self.view.graph
+        target = self.view.node_name(node)
+        up = self._up(node, writers_only)
+        found: dict[int, list[tuple[int, int, int]]] = {}
+        held, function, callee, _ = graph.held_into(up.ids())
+        for a, f, c in rows_of(held, function, callee):
+            found.setdefault(a, []).append((up.distance[c] + 1, f, c))
+        held, function, _, _ = graph.held_onto(node)
+        actors, flags = graph.actors_on(node)
+        blocking = {
+            f for f, bits in rows_of(actors, flags)
+            if bits & BLOCKS and not (writers_only and bits & READ)
+        }  # fmt: skip
+        for a, f in rows_of(held, function):
+            if f in blocking:
+                found.setdefault(a, []).append((0, f, -1))
+        out: dict[int, list[Leg]] = {}
+        for a, ways in found.items():
+            ways.sort(key=lambda way: (way[0], way[1]))
+            name = self.view.node_name(a)
+            out[a] = [
+                Leg(name, target, f, tuple(up.path(c)) if c >= 0 else ()) for _, f, c in ways[:12]
+            ]
+        self._into[key] = out
+        return out
+
+    # the search
+
+    def find(self, functions: Iterable[int], volatile: dict[int, frozenset[str]]) -> list[Finding]:
+        """Hazards on edges that start in *functions*, or that lead through them.
+
+        *volatile* names, for a function, the nodes that not every tree under
+        comparison has it block on: callers who hold something meanwhile are looked at.
+        """
+        out: dict[tuple[object, ...], Finding] = {}
+        for function in functions:
+            for finding in self._of_function(function):
+                out.setdefault((finding.key, finding.site, finding.via), finding)
+            for finding in self._of_callers(function, volatile.get(function, frozenset())):
+                out.setdefault((finding.key, finding.site, finding.via), finding)
+        return list(out.values())
+
+    def _of_function(self, function: int) -> Iterator[Finding]:
+        detail = self.view.detail(function)
+        if detail is None:
+            return
+        yield from self._imbalances(function, detail)
+        for use in detail.uses:
+            for taken in use.held:
+                for target, path, flags in self._targets(detail, use):
+                    if taken.node in use.released:
+                        continue
+                    leg = Leg(taken.node, target, function, path)
+                    yield from self._close(leg, _bits(taken), flags)
+
+    def _targets(
+        self, detail: LinkedFunction, use: Use
+    ) -> Iterator[tuple[str, tuple[int, ...], int]]:
+        """(node, path, flags) of everything that a use may block on."""
+        if use.action >= 0:
+            action = detail.actions[use.action]
+            if action.blocks:
+                yield action.node or "sleep", (), _action_bits(action)
+            return
+        seen: set[tuple[str, int]] = set()
+        for target in use.target:
+            number = target if isinstance(target, int) else self._number(target)
+            if number is None:
+                continue
+            number = self._current(number)
+            if number < 0:
+                continue
+            reach = self._down(number)
+            actors, nodes, flags = self.view.graph.actions_of(reach.ids())
+            order = np.argsort(
+                np.array([reach.distance[a] for a in actors.tolist()], np.int32), kind="stable"
+            )
+            for place in order.tolist():
+                bits = int(flags[place])
+                if not bits & BLOCKS:
+                    continue
+                name = self.view.node_name(int(nodes[place]))
+                if (name, bits & (READ | SLEEPS)) in seen:
+                    continue
+                seen.add((name, bits & (READ | SLEEPS)))
+                yield name, tuple(reversed(reach.path(int(actors[place])))), bits
+
+    def _number(self, virtual: str) -> int | None:
+        number = self.view.store.callable_number(virtual)
+        if number is None and self.view.overlay is not None:
+            number = self.view.overlay.callables.get(virtual)
+        return number
+
+    def _current(self, number: int) -> int:
+        overlay = self.view.overlay
+        return overlay.replaced.get(number, number) if overlay is not None else number
+
+    def _of_callers(self, function: int, nodes: frozenset[str]) -> Iterator[Finding]:
+        """Edges of callers that hold something while *function* blocks on one of *nodes*."""
+        if not nodes:
+            return
+        down = self._down(function)
+        targets: list[tuple[str, tuple[int, ...], int]] = []
+        actors, found, flags = self.view.graph.actions_of(down.ids())
+        best: dict[str, tuple[int, int, int]] = {}
+        for actor, node, bits in rows_of(actors, found, flags):
+            if bits & BLOCKS:
+                name = self.view.node_name(node)
+                entry = (down.distance[actor], actor, bits)
+                if name in nodes and (name not in best or entry < best[name]):
+                    best[name] = entry
+        targets = [
+            (name, tuple(reversed(down.path(actor))), bits)
+            for name, (_, actor, bits) in best.items()
+        ]
+        up = self.view.graph.reach_up([function], DEPTH)
+        held, holder, callee, bits_ = self.view.graph.held_into(up.ids())
+        rows = sorted(rows_of(held, holder, callee, bits_), key=lambda row: up.distance[row[2]])
+        for a, f, c, held_bits in rows[:MAX_HOLDERS]:
+            name = self.view.node_name(a)
+            above = tuple(up.path(c))  # from the callee down to the function itself
+            avoid = self.view.graph.released_at(a)
+            if avoid and any(pair in avoid for pair in pairwise(above)):
+                continue
+            for target, below, bits in targets:
+                if len(above) + len(below) - 1 <= DEPTH:
+                    yield from self._close(
+                        Leg(name, target, f, (*above, *below[1:])), held_bits, bits
+                    )
+
+    def edges_of(self, function: int, held: str) -> list[Leg]:
+        """All edges of a function that start at *held*, nearest first for each target."""
+        detail = self.view.detail(function)
+        legs: dict[str, Leg] = {}
+        for use in detail.uses if detail is not None else ():
+            if detail is None or not any(taken.node == held for taken in use.held):
+                continue
+            for target, path, _ in self._targets(detail, use):
+                if target not in legs or len(path) < len(legs[target].path):
+                    legs[target] = Leg(held, target, function, path)
+        return list(legs.values())
+
+    def close(self, leg: Leg) -> list[Finding]:
+        """The hazards that an edge found by :meth:`edge_at` or :meth:`edges_in` is part of."""
+        taken, action = self.taken(leg), self.action(leg)
+        if action is None:
+            return []
+        held = _bits(taken) if taken is not None else 0
+        return list(self._close(leg, held, _action_bits(action)))
+
+    # closing a cycle
+
+    def _close(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
+        """The hazards that the edge of *leg* is part of."""
+        near = len(leg.path) <= ATOMIC_DEPTH and not self._through_ops(leg)
+        if held & IN_ATOMIC and target & SLEEPS and near:
+            yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
+        if leg.target == "sleep":
+            return
+        kinds = self._kinds_of(leg)
+        if leg.held == leg.target:
+            yield from self._self_edge(leg, held, target, kinds)
+            return
+        node = self.view.node(leg.held)
+        other = self.view.node(leg.target)
+        if node is None or other is None:
+            return
+        back = self._leading_to(node, writers_only=bool(held & READ))
+        closing = self._choose(back.get(other, []), bool(target & READ), leg)
+        if closing is not None:
+            yield self._cycle(leg, closing, kinds)
+        elif kinds == _WORKER_POOL and leg.function != CONTEXT:
+            blocked = self._blocked_work(back, leg)
+            if blocked is not None:
+                yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
+
+    def _kinds_of(self, leg: Leg) -> str:
+        """What the leg waits for: empty for a lock, else ``srcu-gp``, ``work`` …"""
+        action = self.action(leg)
+        return action.what if action is not None else ""
+
+    def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
+        if what.endswith("-gp"):
+            if what != "rcu-gp":  # RCU readers may not sleep: reported as such
+                yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
+        elif what:
+            yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
+        elif (
+            not (held & READ and target & READ)
+            and not (held | target) & NESTED
+            and same_object(self.view, leg)
+        ):
+            yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
+
+    def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
+        """The best way back: one whose lock conflicts, that does not release it on the way."""
+        spot = self._spot(leg.function)
+        usable = [way for way in ways if self._usable(way, target_read)]
+        if not usable:
+            return None
+        return min(
+            usable,
+            key=lambda way: (
+                self._through_ops(way),
+                len(way.path),
+                self._spot(way.function)[0] != spot[0],
+                self._spot(way.function),
+            ),
+        )
+
+    def _usable(self, way: Leg, target_read: bool) -> bool:
+        held = self.view.node(way.held)
+        if held is None:
+            return False
+        if way.function != CONTEXT:
+            taken = self.taken(way)
+            if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
+                return False
+            avoid = self.view.graph.released_at(held)
+            if any(pair in avoid for pair in pairwise(way.path)):
+                return False
+        return True
+
+    def _cycle(self, leg: Leg, closing: Leg, what: str) -> Finding:
+        """Name a cycle of two edges; its site is where a lock is held over a wait."""
+        back = self._kinds_of(closing)
+        if what.endswith("-gp") or back.endswith("-gp"):
+            kind = HazardKind.GRACE_PERIOD_CYCLE
+        elif what or back:
+            kind = HazardKind.FLUSH_CYCLE
+        else:
+            return self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, (closing,))
+        if not what and back and closing.function != CONTEXT:
+            leg, closing = closing, leg
+        return self._finding(kind, leg, (closing,))
+
+    def _blocked_work(self, back: dict[int, list[Leg]], leg: Leg) -> Leg | None:
+        """A work item that blocks on what *leg* holds, if there is one."""
+        legs = [
+            way
+            for ways in back.values()
+            for way in ways
+            if way.function == CONTEXT and way.held.startswith("work ")
+        ]
+        spot = self._spot(leg.function)
+
+        def rank(way: Leg) -> tuple[int, bool, str]:
+            first = self.view.function(way.path[0]) if way.path else None
+            return len(way.path), first is None or first.file != spot[0], way.held
+
+        return min(legs, key=rank, default=None)
+
+    def _finding(self, kind: HazardKind, leg: Leg, closing: tuple[Leg, ...]) -> Finding:
+        classes = [leg.held]
+        if kind is not HazardKind.SLEEP_IN_ATOMIC and leg.target != leg.held:
+            classes.append(leg.target)
+        function, via = leg.function, self._via(leg)
+        if function == CONTEXT:
+            function, via = leg.path[0], ""
+        return Finding(kind, tuple(classes), self._spot(function), via, leg, closing)
+
+    def _via(self, leg: Leg) -> str:
+        return self.view.callable_name(leg.path[0]) if leg.path else ""
+
+    def _spot(self, function: int) -> Spot:
+        ref = self.view.function(function) if function >= 0 else None
+        return (ref.file, ref.name) if ref is not None else ("", "")
+
+    def _through_ops(self, leg: Leg) -> bool:
+        return any(self.view.function(number) is None for number in leg.path)
+
+    def _imbalances(self, function: int, detail: LinkedFunction) -> Iterator[Finding]:
+        for imbalance in detail.imbalances:
+            leg = Leg(imbalance.node, imbalance.node, function, ())
+            yield Finding(
+                HazardKind.LOCK_IMBALANCE, (imbalance.node,), self._spot(function), "", leg, ()
+            )
+
+    # proof
+
+    def action(self, leg: Leg) -> Action | None:
+        """The action at the end of a leg."""
+        actor = leg.path[-1] if leg.path else leg.function
+        detail = self.view.detail(actor) if actor >= 0 else None
+        if detail is None:
+            return None
+        found = [a for a in detail.actions if a.node == leg.target and a.blocks]
+        if not leg.path:
+            used = {use.action for use in detail.uses for t in use.held if t.node == leg.held}
+            found = [a for n, a in enumerate(detail.actions) if a in found and n in used] or found
+        return min(found, key=lambda a: a.line, default=None)
+
+    def taken(self, leg: Leg) -> Taken | None:
+        """How the holder of a leg took what it holds."""
+        use = self.use(leg)
+        if use is None:
+            return None
+        return next((taken for taken in use.held if taken.node == leg.held), None)
+
+    def use(self, leg: Leg) -> Use | None:
+        """The call in the holder's function on which a leg sets out."""
+        detail = self.view.detail(leg.function) if leg.function >= 0 else None
+        if detail is None:
+            return None
+        for use in sorted(detail.uses, key=lambda use: use.line):
+            if not any(taken.node == leg.held for taken in use.held):
+                continue
+            if not leg.path:
+                if use.action >= 0 and detail.actions[use.action].node == leg.target:
+                    return use
+                continue
+            if leg.path[0] in self.numbers(use):
+                return use
+        return None
+
+    def numbers(self, use: Use) -> list[int]:
+        """The callees of a use as this tree numbers them."""
+        out: list[int] = []
+        for target in use.target:
+            number = target if isinstance(target, int) else self._number(target)
+            if number is not None:
+                out.append(self._current(number))
+        return out
+
+    def edge_at(self, site: Spot, via: str, held: str, target: str) -> Leg | None:
+        """The edge ``held → target`` of a function, through *via* if it is not empty."""
+        for ref in self.view.functions_in(site[0]):
+            if ref.name != site[1]:
+                continue
+            detail = self.view.detail(ref.id)
+            for use in detail.uses if detail is not None else ():
+                if not any(taken.node == held for taken in use.held):
+                    continue
+                for name, path, _ in self._targets(detail, use) if detail is not None else ():
+                    if name == target and (self.view.callable_name(path[0]) if path else "") == via:
+                        return Leg(held, target, ref.id, path)
+        return None
+
+    def edges_in(self, files: frozenset[str], held: str, target: str) -> list[Leg]:
+        """All edges ``held → target`` whose holder stands in one of *files*."""
+        node, other = self.view.node(held), self.view.node(target)
+        if node is None or other is None:
+            return []
+        legs = self._leading_to_from(other, node)
+        return [leg for leg in legs if self._spot(leg.function)[0] in files]
+
+    def _leading_to_from(self, target: int, held: int) -> list[Leg]:
+        up = self._up(target, writers_only=False)
+        name, goal = self.view.node_name(held), self.view.node_name(target)
+        out: list[Leg] = []
+        functions, targets, _ = self.view.graph.holds_of(held)
+        for function, onto in rows_of(functions, targets):
+            if onto == -1 - target:
+                out.append(Leg(name, goal, function, ()))
+            elif onto >= 0 and onto in up.hop:
+                out.append(Leg(name, goal, function, tuple(up.path(onto))))
+        return out
+
+
+def _bits(taken: Taken) -> int:
+    return (
+        (READ if taken.mode == "read" else 0)
+        | (NESTED if taken.nested else 0)
+        | (IN_ATOMIC if taken.kind in ATOMIC else 0)
+    )
+
+
+def _action_bits(action: Action) -> int:
+    return (
+        (BLOCKS if action.blocks else 0)
+        | (READ if action.mode == "read" else 0)
+        | (NESTED if action.nested else 0)
+        | (SLEEPS if sleeps(action) else 0)
+    )

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether two lock expressions name one object, for the self-deadlock of one lock.
+
+A lock class stands for many locks; taking one of a class while another of it is
+held is what trees and lists do all the time.  So the object is followed through
+the calls: the lock that is taken must come from the very expression that is held.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from reviewbot.locking.body import Local, split_arguments
+from reviewbot.locking.facts import parameters
+from reviewbot.locking.flow import substitute
+from reviewbot.locking.source import matching_paren
+
+if TYPE_CHECKING:
+    from reviewbot.locking.hazards import Leg
+    from reviewbot.locking.view import View
+
+
+def same_object(view: View, leg: Leg) -> bool:
+    """Whether *leg*, which holds and takes the same class, does so with the same lock."""
+    detail = view.detail(leg.function)
+    if detail is None:
+        return False
+    actor = view.detail(leg.path[-1]) if leg.path else detail
+    if actor is None:
+        return False
+    taking = [a for a in actor.actions if a.node == leg.target and a.blocks and not a.nested]
+    for use in detail.uses:
+        for taken in use.held:
+            if taken.node != leg.held:
+                continue
+            if not leg.path:
+                action = detail.actions[use.action] if use.action >= 0 else None
+                if (
+                    action is not None
+                    and action in taking
+                    and _one(taken.instance, action.instance, leg.held)
+                ):
+                    return True
+                continue
+            for action in taking:
+                instance = _in_terms_of(view, leg, action.instance, use.args, use.call)
+                if _one(taken.instance, instance, leg.held):
+                    return True
+    return False
+
+
+def _one(held: str, taken: str, node: str) -> bool:
+    if (
+        not node.startswith("struct ")
+        and "." not in node.rsplit("/", 1)[-1].rsplit(":", maxsplit=1)[-1]
+    ):
+        return "on stack" not in node and not node.endswith(
+            "()"
+        )  # a lock of file scope: there is only one
+    return bool(held) and held == taken
+
+
+def _in_terms_of(view: View, leg: Leg, instance: str, args: tuple[str, ...], call: str) -> str:
+    """The lock the actor takes, in the words of the function at the start of the leg."""
+    for caller, callee in reversed(list(pairwise(leg.path))):
+        if not instance.startswith("$"):
+            return ""
+        given = _arguments(view, caller, view.callable_name(callee))
+        locals_ = _parameters(view, caller)
+        instance = substitute(instance, given, locals_)
+        instance = _as_parameter(instance, locals_)
+    first = view.function(leg.path[0])
+    if not instance.startswith("$") or first is None or first.name != call:
+        return ""
+    locals_ = _parameters(view, leg.function)
+    return _as_parameter(substitute(instance, args, locals_), locals_)
+
+
+def _as_parameter(expression: str, locals_: dict[str, Local]) -> str:
+    root = re.match(r"\w+", expression)
+    local = locals_.get(root[0]) if root is not None else None
+    if root is None or local is None:
+        return expression
+    return f"${local.param}{expression[root.end() :]}"
+
+
+def _parameters(view: View, number: int) -> dict[str, Local]:
+    """Names of a function's parameters, and its pointers that are set just once."""
+    text = _text(view, number)
+    opening = text.find("(")
+    if opening < 0:
+        return {}
+    close = matching_paren(text.encode("latin-1"), opening)
+    names = parameters(text[opening + 1 : close].encode("latin-1"))
+    return {name: Local(kind, place, "") for place, (name, kind) in enumerate(names) if name}
+
+
+def _arguments(view: View, caller: int, callee: str) -> tuple[str, ...]:
+    """Arguments of the first call of *callee* in a function."""
+    text = _text(view, caller)
+    body = text.find("{")
+    match = re.compile(rf"\b{re.escape(callee.rsplit('.', 1)[-1])}\s*\(").search(text, max(body, 0))
+    if match is None:
+        return ()
+    close = matching_paren(text.encode("latin-1"), match.end() - 1)
+    return split_arguments(text[match.end() : close]) if close > 0 else ()
+
+
+def _text(view: View, number: int) -> str:
+    ref = view.function(number)
+    if ref is None:
+        return ""
+    return "\n".join(view.lines(ref.file)[ref.line - 1 : view.end_of(ref)])

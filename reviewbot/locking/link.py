@@ -1,0 +1,562 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From one file's facts and the tree's names to what the lock graph is made of.
+
+Here expressions get their class and calls their callees.  Still one file at a
+time and without I/O: a whole tree is linked by doing this for every file, a
+patch by doing it again for the files it changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from reviewbot.locking.body import Local
+from reviewbot.locking.facts import FileFacts, Function
+from reviewbot.locking.flow import (
+    Effects,
+    Exit,
+    Held,
+    Point,
+    Walk,
+    lock_expression,
+    substitute,
+    walk,
+)
+from reviewbot.locking.primitives import NONE, Primitive, Primitives, Role
+from reviewbot.locking.summary import argument_of, summarize, table_effects
+from reviewbot.locking.symbols import (
+    UNKNOWN,
+    Classifier,
+    Place,
+    Symbols,
+    resolve_function,
+)
+
+OPS = "ops "
+"""Prefix of the virtual callee of calls through a struct: ``ops struct pmu.event_init``."""
+MAX_OPS_CANDIDATES = 24
+"""Functions in one (struct, field) beyond which a call through it is not followed."""
+
+Target = int | str
+"""A function id, or the name of a virtual callee."""
+
+
+class Taken(msgspec.Struct, frozen=True, array_like=True):
+    """A held lock at a point, with its class."""
+
+    node: str
+    kind: str
+    mode: str
+    line: int
+    call: str
+    irq: str
+    nested: bool
+    entry: bool
+    instance: str
+    """The lock's expression in this function, with pointers followed: what it is locked on."""
+
+
+class Action(msgspec.Struct, frozen=True, array_like=True):
+    """Something a function does that can block (or that takes a lock without blocking)."""
+
+    node: str
+    """Lock class, SRCU domain, or ``work x``, ``timer x`` and so on; empty for plain sleep."""
+    what: str
+    """Empty for taking a lock, else what is waited for; ``sleep`` for plain sleep."""
+    kind: str
+    mode: str
+    line: int
+    call: str
+    irq: str
+    nested: bool
+    instance: str
+    blocks: bool
+
+
+class Use(msgspec.Struct, frozen=True, array_like=True):
+    """A call or action that happens while something is held."""
+
+    line: int
+    call: str
+    target: tuple[Target, ...]
+    """Callees; empty if :attr:`action` says it all."""
+    action: int
+    """Index of the function's action, or -1."""
+    held: tuple[Taken, ...]
+    released: tuple[str, ...]
+    """Classes of the caller that are released on every path to here."""
+    args: tuple[str, ...]
+
+
+class Imbalance(msgspec.Struct, frozen=True, array_like=True):
+    """A way out with a lock that other ways out give back."""
+
+    node: str
+    instance: str
+    taken: int
+    """Line on which it was taken; 0 if the fault is an unlock of what is not held."""
+    leaves: int
+    """Line of the return, 0 for the end of the function."""
+
+
+class LinkedFunction(msgspec.Struct, frozen=True, array_like=True):
+    """A function as the lock graph sees it."""
+
+    id: int
+    calls: tuple[Target, ...]
+    actions: tuple[Action, ...]
+    uses: tuple[Use, ...]
+    imbalances: tuple[Imbalance, ...]
+    capped: bool
+
+
+class Registration(msgspec.Struct, frozen=True, array_like=True):
+    """A handler: *function* runs as *node* (``work struct x.work``)."""
+
+    node: str
+    what: str
+    function: int
+    line: int
+    file: str
+
+
+class Queueing(msgspec.Struct, frozen=True, array_like=True):
+    """A work item put on a workqueue."""
+
+    queue: str
+    work: str
+
+
+class Queue(msgspec.Struct, frozen=True, array_like=True):
+    """A workqueue: its node and the flags it is made with."""
+
+    node: str
+    flags: str
+
+
+class OpsEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A function in a table: ``struct file_operations.open`` may be *function*."""
+
+    field: str
+    function: int
+
+
+class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
+    """All of a file."""
+
+    functions: tuple[LinkedFunction, ...]
+    registrations: tuple[Registration, ...]
+    queueings: tuple[Queueing, ...]
+    queues: tuple[Queue, ...]
+    ops: tuple[OpsEntry, ...]
+    locks: int
+    """Lock arguments seen."""
+    unknown: int
+    """Of those, without a class."""
+
+
+_CALLBACK_TAKER = re.compile(r"each|iterate|_iter$|walk|apply_to|traverse|stop_machine|on_one_cpu")
+_CAST = re.compile(r"^\((?:\w+ ?\**)\)")
+_SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
+
+
+def node_name(what: str, cls: str) -> str:
+    """The node of an object: locks, SRCU domains and RCU are named by their class alone."""
+    if not what or what.endswith("-gp"):
+        return cls
+    return f"{what} {cls}"
+
+
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """Links the files of one tree; *symbols* and *primitives* are the same for all."""
+
+    symbols: Symbols
+    primitives: Primitives
+    table: Mapping[str, Effects]
+
+    @classmethod
+    def of(cls, symbols: Symbols, primitives: Primitives) -> Linker:
+        return cls(symbols, primitives, table_effects(primitives))
+
+    def lookup(self, file: str) -> Callable[[str], Effects | None]:
+        """Effects of a callee named in *file*: a primitive's, or a wrapper's summary."""
+        cache: dict[str, Effects | None] = {}
+
+        def effects(name: str) -> Effects | None:
+            if name not in cache:
+                found = self.table.get(name)
+                if found is None and name not in self.primitives:
+                    found = self._wrapper(name, file)
+                cache[name] = found
+            return cache[name]
+
+        return effects
+
+    def _wrapper(self, name: str, file: str) -> Effects | None:
+        if name.startswith("~guard("):
+            name = _GUARD_VARIANT.sub(")", name)
+        for ref in resolve_function(name, file, self.symbols):
+            if ref.effects is not None:
+                return ref.effects
+        return None
+
+    def walk(
+        self,
+        function: Function,
+        lookup: Callable[[str], Effects | None],
+        classifier: Classifier,
+    ) -> Walk:
+        """Walk *function* with what its callees are known to do (:meth:`lookup`)."""
+
+        def class_of(lock: str) -> str:
+            return classifier.place(lock, function.locals, function.name).cls
+
+        return walk(function, lookup, class_of, _entry(function))
+
+    def summarize(
+        self,
+        function: Function,
+        lookup: Callable[[str], Effects | None],
+        classifier: Classifier,
+    ) -> Effects | None:
+        """The effects of calling *function*, by walking it."""
+        result = self.walk(function, lookup, classifier)
+        return summarize(
+            function,
+            result,
+            lambda lock: classifier.place(lock, function.locals, function.name),
+            self.primitives,
+        )
+
+    def link(self, file: str, facts: FileFacts, ids: Mapping[int, int]) -> LinkedFile:
+        """Everything the graph needs from *file*; ``ids[n]`` numbers ``facts.functions[n]``."""
+        return _FileLinker(self, file, facts, ids).link()
+
+
+_GUARD_VARIANT = re.compile(r"_(?:try|intr|kill)\)$")
+
+
+def _entry(function: Function) -> tuple[Held, ...]:
+    """What ``__must_hold()`` says is held on entry."""
+    out: list[Held] = []
+    for annotation in function.annotations:
+        word, _, lock = annotation.partition(" ")
+        if word == "__must_hold" and lock:
+            expression = lock_expression(lock.replace(" ", ""), function.locals)
+            out.append(Held(expression, "lock", "write", function.line, word, entry=True))
+    return tuple(out)
+
+
+class _FileLinker:
+    """One file being linked."""
+
+    def __init__(self, linker: Linker, file: str, facts: FileFacts, ids: Mapping[int, int]) -> None:
+        self._linker = linker
+        self._primitives = linker.primitives
+        self._symbols = linker.symbols
+        self._file = file
+        self._facts = facts
+        self._ids = ids
+        self._classifier = Classifier(file, linker.symbols)
+        self._lookup = linker.lookup(file)
+        self._resolved: dict[str, tuple[int, ...]] = {}
+        self._registrations: list[Registration] = []
+        self._queueings: list[Queueing] = []
+        self._queues: list[Queue] = []
+        self._locks = 0
+        self._unknown = 0
+
+    def link(self) -> LinkedFile:
+        functions = tuple(
+            self._function(function, self._ids[place])
+            for place, function in enumerate(self._facts.functions)
+        )
+        self._static_registrations()
+        return LinkedFile(
+            functions,
+            tuple(dict.fromkeys(self._registrations)),
+            tuple(dict.fromkeys(self._queueings)),
+            tuple(dict.fromkeys(self._queues)),
+            tuple(dict.fromkeys(self._ops())),
+            self._locks,
+            self._unknown,
+        )
+
+    # functions
+
+    def _function(self, function: Function, own_id: int) -> LinkedFunction:
+        calls: dict[Target, None] = {}
+        actions: dict[Action, int] = {}
+        for name in function.calls.split():
+            primitive = self._primitives.get(name)
+            if primitive is not None:
+                if primitive.role is Role.SLEEP or (
+                    primitive.role is Role.WAIT and primitive.object and not function.flows
+                ):
+                    self._plain_action(primitive, actions)
+                continue
+            calls.update(dict.fromkeys(t for t in self._callees(name) if t != own_id))
+        for call in function.indirect:
+            owner = self._classifier.owner_of(call.chain, function.locals, call.type)
+            if owner:
+                calls[OPS + owner] = None
+        uses: tuple[Use, ...] = ()
+        imbalances: tuple[Imbalance, ...] = ()
+        capped = False
+        if function.flows:
+            result = self._linker.walk(function, self._lookup, self._classifier)
+            capped = result.capped
+            uses = tuple(self._uses(function, result.points, calls, actions))
+            imbalances = tuple(self._imbalances(function, result.exits))
+        return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, imbalances, capped)
+
+    def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
+        what = primitive.what or "sleep"
+        action = Action(primitive.object, what, "", "write", 0, primitive.name, "", False, "", True)
+        actions.setdefault(action, len(actions))
+
+    def _callees(self, name: str) -> tuple[int, ...]:
+        if name not in self._resolved:
+            refs = resolve_function(name, self._file, self._symbols)
+            self._resolved[name] = tuple(ref.id for ref in refs)
+        return self._resolved[name]
+
+    def _place(self, argument: str, function: Function) -> tuple[Place, str]:
+        """Class of an argument, and the expression it was resolved from."""
+        expression = (
+            argument if argument.startswith("=") else lock_expression(argument, function.locals)
+        )
+        if not expression:
+            return UNKNOWN, ""
+        return self._classifier.place(expression, function.locals, function.name), expression
+
+    def _uses(
+        self,
+        function: Function,
+        points: Iterable[Point],
+        calls: dict[Target, None],
+        actions: dict[Action, int],
+    ) -> Iterable[Use]:
+        for point in points:
+            primitive = self._primitives.get(point.name)
+            new: list[int] = []
+            targets: tuple[Target, ...] = ()
+            if primitive is not None:
+                action = self._primitive(function, point, primitive)
+                if action is not None:
+                    new.append(actions.setdefault(action, len(actions)))
+            else:
+                for action in self._touched(function, point):
+                    new.append(actions.setdefault(action, len(actions)))
+                targets = self._targets(function, point)
+                calls.update(dict.fromkeys(targets))
+            held = tuple(self._taken(function, point.held))
+            released = tuple(
+                place.cls
+                for lock in point.released
+                if (place := self._place(lock, function)[0]).cls
+            )
+            if not held and not released:
+                continue
+            for index in new:
+                yield Use(point.line, point.name, (), index, held, released, point.args)
+            if targets:
+                yield Use(point.line, point.name, targets, -1, held, released, point.args)
+
+    def _taken(self, function: Function, held: Iterable[Held]) -> Iterable[Taken]:
+        for lock in held:
+            place, expression = self._place(lock.lock, function)
+            cls = place.cls or lock.cls
+            if cls:
+                yield Taken(
+                    cls, lock.kind, lock.mode, lock.line, lock.call, lock.irq, lock.nested,
+                    lock.entry, place.param or expression,
+                )  # fmt: skip
+
+    def _primitive(self, function: Function, point: Point, primitive: Primitive) -> Action | None:
+        """The action of a primitive's call; notes registrations and queueings on the way."""
+        if primitive.role in (Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC):
+            self._note(function, point, primitive)
+            return None
+        if primitive.role is Role.SLEEP:
+            return None
+        if not (primitive.acquires or primitive.role is Role.WAIT):
+            return None
+        argument = argument_of(primitive, point.args, point.result)
+        place, expression = self._place(argument, function)
+        self._locks += 1
+        if not place.cls:
+            if not place.param:
+                self._unknown += 1
+            return None if not primitive.waits else Action(
+                "", primitive.what or "sleep", primitive.lock, primitive.mode, point.line,
+                primitive.name, primitive.irq, primitive.nested, "", True,
+            )  # fmt: skip
+        return Action(
+            node_name(primitive.what, place.cls),
+            primitive.what,
+            primitive.lock,
+            primitive.mode,
+            point.line,
+            primitive.name,
+            primitive.irq,
+            primitive.nested,
+            place.param or expression,
+            primitive.waits,
+        )
+
+    def _touched(self, function: Function, point: Point) -> Iterable[Action]:
+        """What a wrapper does to an object that this call hands to it."""
+        effects = self._lookup(point.name)
+        if effects is None:
+            return
+        for touch in effects.touches:
+            expression = substitute(touch.lock, point.args, function.locals)
+            if not expression:
+                continue
+            place, instance = self._place(expression, function)
+            if place.cls:
+                yield Action(
+                    node_name(touch.what, place.cls), touch.what, touch.kind, touch.mode,
+                    point.line, point.name, "", False, place.param or instance, True,
+                )  # fmt: skip
+
+    def _targets(self, function: Function, point: Point) -> tuple[Target, ...]:
+        name = point.name
+        targets: list[Target] = []
+        if "->" in name or "." in name:
+            root = re.match(r"\w+", name)
+            local = function.locals.get(root[0]) if root else None
+            kind = local.type if local is not None else ""
+            owner = self._classifier.owner_of(name, function.locals, kind)
+            if owner:
+                targets.append(OPS + owner)
+        else:
+            targets.extend(self._callees(name))
+        if _CALLBACK_TAKER.search(name):
+            for argument in point.args:
+                if _SIMPLE.match(argument):
+                    targets.extend(self._handler(argument))
+        return tuple(targets)
+
+    def _handler(self, argument: str) -> tuple[int, ...]:
+        """The function an argument names, if it names one of this file or a global one."""
+        name = _CAST.sub("", argument).lstrip("&")
+        return self._callees(name) if name.isidentifier() else ()
+
+    # registrations
+
+    def _note(self, function: Function, point: Point, primitive: Primitive) -> None:
+        if primitive.role is Role.QUEUE_ALLOC:
+            self._note_queue(function, point, primitive)
+            return
+        place, _ = self._place(argument_of(primitive, point.args, point.result), function)
+        if not place.cls:
+            return
+        node = node_name(primitive.what, place.cls)
+        if primitive.role is Role.QUEUE:
+            queue = f"={primitive.queue_object}" if primitive.queue_object else ""
+            if not queue and 0 <= primitive.queue < len(point.args):
+                queue = point.args[primitive.queue]
+            target, _ = self._place(queue, function) if queue else (UNKNOWN, "")
+            if target.cls:
+                self._queueings.append(Queueing(node_name("workqueue", target.cls), node))
+            return
+        for position in (primitive.function, primitive.thread):
+            if position != NONE and position < len(point.args):
+                for handler in self._handler(point.args[position]):
+                    self._registrations.append(
+                        Registration(node, primitive.what, handler, point.line, self._file)
+                    )
+
+    def _note_queue(self, function: Function, point: Point, primitive: Primitive) -> None:
+        if not point.result or point.result.startswith("@"):
+            return
+        place, _ = self._place(point.result, function)
+        if not place.cls:
+            return
+        flags = [primitive.fixed_flags] if primitive.fixed_flags else []
+        if 0 <= primitive.flags < len(point.args) and point.args[primitive.flags] != "0":
+            flags.append(point.args[primitive.flags])
+        self._queues.append(Queue(node_name("workqueue", place.cls), "|".join(flags)))
+
+    def _static_registrations(self) -> None:
+        """``DECLARE_WORK(name, handler)`` at file scope."""
+        for definer in self._facts.definers:
+            primitive = self._primitives.get(definer.macro)
+            if primitive is None or primitive.role is not Role.REGISTER:
+                continue
+            if max(primitive.arg, primitive.function) >= len(definer.args):
+                continue
+            place = self._classifier.place(definer.args[primitive.arg], {}, "")
+            for handler in self._handler(definer.args[primitive.function]):
+                if place.cls:
+                    node = node_name(primitive.what, place.cls)
+                    self._registrations.append(
+                        Registration(node, primitive.what, handler, 0, self._file)
+                    )
+
+    # ops tables
+
+    def _ops(self) -> Iterable[OpsEntry]:
+        for entry in self._facts.initialisers:
+            functions = self._own_or_global(entry.value)
+            if functions:
+                owner = self._owner(entry.tag, entry.field)
+                for number in functions:
+                    yield OpsEntry(owner, number)
+        for function in self._facts.functions:
+            for assigned in function.sets:
+                owner = self._classifier.owner_of(assigned.chain, function.locals, assigned.type)
+                if owner:
+                    for target in self._own_or_global(assigned.function):
+                        yield OpsEntry(owner, target)
+
+    def _own_or_global(self, name: str) -> tuple[int, ...]:
+        refs = resolve_function(name, self._file, self._symbols)
+        return tuple(ref.id for ref in refs if not ref.macro)
+
+    def _owner(self, tag: str, field: str) -> str:
+        local = {"_": Local(f"{tag}*", -1, "")}
+        return self._classifier.owner_of(f"_->{field}", local, f"{tag}*")
+
+    # balance
+
+    def _imbalances(self, function: Function, exits: tuple[Exit, ...]) -> Iterable[Imbalance]:
+        """Ways out that keep what all the others give back, or give back what was not taken."""
+        own: dict[str, Held] = {}
+        for leave in exits:
+            for held in leave.held:
+                if not held.entry:
+                    own.setdefault(held.lock, held)
+        for lock, held in own.items():
+            keeping = [e for e in exits if any(h.lock == lock for h in e.held)]
+            if not _odd_one_out(keeping, exits):
+                continue
+            place, expression = self._place(lock, function)
+            if place.cls:
+                for leave in keeping:
+                    yield Imbalance(place.cls, expression, held.line, leave.line)
+        for lock in sorted({name for leave in exits for name, _ in leave.released}):
+            giving = [e for e in exits if any(name == lock for name, _ in e.released)]
+            if not _odd_one_out(giving, exits):
+                continue
+            place, expression = self._place(lock, function)
+            if place.cls:
+                for leave in giving:
+                    yield Imbalance(place.cls, expression, 0, leave.line)
+
+
+def _odd_one_out(some: list[Exit], every: tuple[Exit, ...]) -> bool:
+    """Whether these ways out differ from the rest though they report the same result."""
+    rest = [leave for leave in every if leave not in some]
+    if not rest or not some:
+        return False
+    return not {leave.value for leave in some}.isdisjoint({leave.value for leave in rest}) or (
+        {leave.value for leave in some} == {"1"} and {leave.value for leave in rest} <= {"0", "1"}
+    )

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's own locking calls as data: reads ``primitives.toml``.
+
+The table says what each call does; nothing else in the program knows the name
+of a kernel function.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from reviewbot.errors import ConfigError
+
+
+class Role(StrEnum):
+    """What a call does (``primitives.toml`` explains each)."""
+
+    ACQUIRE = "acquire"
+    ACQUIRE_TRY = "acquire-try"
+    ACQUIRE_ZERO = "acquire-zero"
+    RELEASE = "release"
+    HELD = "held"
+    WAIT = "wait"
+    SLEEP = "sleep"
+    SIGNAL = "signal"
+    REGISTER = "register"
+    QUEUE = "queue"
+    QUEUE_ALLOC = "queue-alloc"
+
+
+RESULT = -2
+"""Stands for "the variable that gets the result" where an argument number is expected."""
+NONE = -1
+
+SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex"})
+"""Kinds of lock whose blocking acquisition may sleep."""
+SPINNING = frozenset({"spinlock", "rwlock"})
+READERS = frozenset({"srcu", "rcu"})
+"""Read-side critical sections: entering waits for nobody, a grace period waits for the exit."""
+ATOMIC = frozenset({"spinlock", "rwlock", "rcu", "irq-off", "preempt-off"})
+"""Contexts in which nothing may sleep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One call of the table."""
+
+    name: str
+    role: Role
+    header: str
+    lock: str = ""
+    what: str = ""
+    arg: int = NONE
+    object: str = ""
+    mode: str = "write"
+    irq: str = ""
+    function: int = NONE
+    thread: int = NONE
+    queue: int = NONE
+    queue_object: str = ""
+    flags: int = NONE
+    fixed_flags: str = ""
+    nested: bool = False
+    blocks: bool = False
+
+    @property
+    def acquires(self) -> bool:
+        return self.role in (Role.ACQUIRE, Role.ACQUIRE_TRY, Role.ACQUIRE_ZERO)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a context can block in this call."""
+        if self.role in (Role.WAIT, Role.SLEEP):
+            return True
+        if self.lock in READERS or self.lock in ("irq-off", "preempt-off"):
+            return False
+        return self.role in (Role.ACQUIRE, Role.ACQUIRE_ZERO) or self.blocks
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "role": self.role.value,
+            "lock": self.lock,
+            "what": self.what,
+            "argument": self.arg if self.arg >= 0 else None,
+            "object": self.object,
+            "mode": self.mode,
+            "header": self.header,
+        }
+
+
+class Primitives(Mapping[str, Primitive]):
+    """The table by name, with the few sets the rest of the room asks for."""
+
+    def __init__(self, entries: Iterable[Primitive]) -> None:
+        self._by_name = {entry.name: entry for entry in entries}
+        self.names = frozenset(self._by_name)
+        self.flow_names = frozenset(
+            entry.name
+            for entry in self._by_name.values()
+            if entry.role not in (Role.SLEEP, Role.SIGNAL)
+            and not (entry.role is Role.WAIT and entry.object)
+        )
+        """Calls whose order within a function matters; the others only need the call graph."""
+
+    def __getitem__(self, name: str) -> Primitive:
+        return self._by_name[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+_KEYS = {
+    "names": list, "role": str, "header": str, "lock": str, "what": str, "arg": (int, str),
+    "object": str, "mode": str, "irq": str, "function": int, "thread": int, "queue": int,
+    "queue-object": str, "flags": int, "fixed-flags": str, "nested": bool, "blocks": bool,
+}  # fmt: skip
+
+
+def _entries(table: Mapping[str, Any], where: str) -> Iterable[Primitive]:
+    for key, value in table.items():
+        kind = _KEYS.get(key)
+        if kind is None:
+            raise ConfigError(
+                f"{where}: unknown key {key!r} in a primitive; known are {', '.join(_KEYS)}"
+            )
+        if not isinstance(value, kind):  # type: ignore[arg-type]
+            raise ConfigError(f"{where}: {key!r} of a primitive has the wrong type")
+    try:
+        role = Role(table["role"])
+        names = table["names"]
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"{where}: a primitive needs names and a known role ({error})") from error
+    rest = {
+        key.replace("-", "_"): value
+        for key, value in table.items()
+        if key not in ("names", "role", "header", "arg")
+    }
+    arg = table.get("arg", NONE)
+    place = RESULT if arg == "result" else arg
+    if not isinstance(place, int):
+        raise ConfigError(f'{where}: arg is a position or "result", not {arg!r}')
+    for name in names:
+        yield Primitive(name=name, role=role, header=table.get("header", ""), arg=place, **rest)
+
+
+@cache
+def builtin() -> Primitives:
+    """The table that ships with the program."""
+    text = resources.files("reviewbot.locking").joinpath("primitives.toml").read_text("utf-8")
+    tables = tomllib.loads(text)["primitive"]
+    return Primitives(entry for table in tables for entry in _entries(table, "primitives.toml"))
+
+
+def with_extra(tables: Iterable[Mapping[str, Any]], where: str) -> Primitives:
+    """The built-in table with a user's entries; theirs win.
+
+    Raises :class:`ConfigError` for an entry that makes no sense, naming *where*.
+    """
+    extra = [entry for table in tables for entry in _entries(table, where)]
+    return Primitives([*builtin().values(), *extra])

@@ -1,0 +1,482 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Names across files: which function, struct or variable a name in a file means.
+
+The kernel is read unconfigured, so a name may be defined several times: per
+architecture, as an inline stub under ``#else``, as a static of the same name in
+another file.  The nearest definition wins: the same file, then the one global
+definition, then what lies closest in the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from reviewbot.locking.body import Local
+from reviewbot.locking.declarations import Variable
+from reviewbot.locking.facts import FileFacts
+from reviewbot.locking.flow import Effects
+
+
+class FunctionRef(msgspec.Struct, frozen=True, array_like=True):
+    """A function definition, as other files see it."""
+
+    id: int
+    name: str
+    file: str
+    line: int
+    static: bool
+    macro: bool
+    returns: str
+    effects: Effects | None
+    """What a call of it does to the caller's locks; None for nothing."""
+
+
+class StructRef(msgspec.Struct, frozen=True, array_like=True):
+    """A struct definition and where it stands."""
+
+    tag: str
+    file: str
+    fields: dict[str, str]
+
+
+class VariableRef(msgspec.Struct, frozen=True, array_like=True):
+    """A variable of file scope and where it stands."""
+
+    name: str
+    file: str
+    type: str
+    static: bool
+    defined: bool
+
+
+class Symbols(Protocol):
+    """What the linker asks about names; each list holds every definition in the tree."""
+
+    def own(self, name: str, file: str) -> list[FunctionRef]:
+        """Definitions of *name* in *file*."""
+        ...
+
+    def shared(self, name: str) -> list[FunctionRef]:
+        """Definitions other files can call: global ones, and statics of headers."""
+        ...
+
+    def structs(self, tag: str) -> list[StructRef]: ...
+
+    def variables(self, name: str) -> list[VariableRef]: ...
+
+    def typedef(self, name: str) -> str | None: ...
+
+
+MAX_CANDIDATES = 8
+"""Global definitions of one name beyond which a call is not followed."""
+
+
+def _nearness(file: str, other: str) -> int:
+    """How many leading path components two files share."""
+    count = 0
+    for a, b in zip(file.split("/")[:-1], other.split("/")[:-1], strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _arch(file: str) -> str:
+    parts = file.split("/", 2)
+    return parts[1] if parts[0] == "arch" and len(parts) > 2 else ""
+
+
+def resolve_function(name: str, file: str, symbols: Symbols) -> list[FunctionRef]:
+    """The definitions a call of *name* in *file* may reach; empty if none is known."""
+    own = symbols.own(name, file)
+    if own:
+        return own
+    found = symbols.shared(name)
+    visible = [ref for ref in found if not ref.static] or found
+    if len(visible) > 1:
+        visible = _same_arch(visible, file)
+    if len(visible) > 1:
+        best = max(_nearness(file, ref.file) for ref in visible)
+        if best > 1:
+            visible = [ref for ref in visible if _nearness(file, ref.file) == best]
+    return visible if len(visible) <= MAX_CANDIDATES else []
+
+
+def _same_arch(refs: list[FunctionRef], file: str) -> list[FunctionRef]:
+    arch = _arch(file)
+    if arch:
+        own = [ref for ref in refs if _arch(ref.file) == arch]
+        return own or [ref for ref in refs if not _arch(ref.file)] or refs
+    return refs
+
+
+def resolve_struct(tag: str, file: str, symbols: Symbols) -> StructRef | None:
+    """The definition of *tag* that *file* most likely includes."""
+    found = symbols.structs(tag)
+    if len(found) <= 1:
+        return found[0] if found else None
+    visible = [ref for ref in found if ref.file == file or ref.file.endswith(".h")] or found
+    arch = _arch(file)
+
+    def rank(ref: StructRef) -> tuple[int, int, int, int, str]:
+        return (
+            ref.file == file,
+            _nearness(file, ref.file) if not ref.file.startswith("include/") else 1,
+            ref.file.startswith("include/"),
+            (bool(arch) and _arch(ref.file) == arch) or not _arch(ref.file),
+            ref.file,
+        )
+
+    return max(visible, key=rank)
+
+
+def resolve_variable(name: str, file: str, symbols: Symbols) -> VariableRef | None:
+    """The variable of file scope that *name* in *file* means."""
+    found = symbols.variables(name)
+    own = [ref for ref in found if ref.file == file]
+    if own:
+        return max(own, key=lambda ref: ref.defined)
+    visible = [ref for ref in found if not ref.static and ref.defined] or [
+        ref for ref in found if not ref.static
+    ]
+    return max(visible, key=lambda ref: _nearness(file, ref.file)) if visible else None
+
+
+@dataclass(slots=True)
+class MemorySymbols:
+    """Symbols of files held in memory, in front of a *base* whose copies of them are hidden.
+
+    Serves a whole tree that is being built (no base) and the few changed files of
+    a patch on top of a stored tree alike.
+    """
+
+    base: Symbols | None = None
+    hidden: frozenset[str] = frozenset()
+    _own: dict[tuple[str, str], list[FunctionRef]] = field(default_factory=dict)
+    _shared: dict[str, list[FunctionRef]] = field(default_factory=dict)
+    _structs: dict[str, list[StructRef]] = field(default_factory=dict)
+    _variables: dict[str, list[VariableRef]] = field(default_factory=dict)
+    _typedefs: dict[str, str] = field(default_factory=dict)
+
+    def add_declarations(self, file: str, facts: FileFacts, definers: Mapping[str, str]) -> None:
+        """Take in the types and variables of a file.
+
+        *definers* maps a macro that defines a lock to the type it gives it.
+        """
+        for struct in facts.structs:
+            ref = StructRef(struct.tag, file, struct.fields)
+            self._structs.setdefault(struct.tag, []).append(ref)
+        for name, kind in facts.typedefs.items():
+            self._typedefs.setdefault(name, kind)
+        for variable in facts.variables:
+            self._add_variable(file, variable)
+        for definer in facts.definers:
+            defined = definers.get(definer.macro)
+            if defined is not None and definer.args:
+                static = definer.static or "STATIC" in definer.macro
+                self._add_variable(file, Variable(definer.args[0], defined, static, True))
+            elif definer.macro.startswith("DEFINE_PER_CPU") and len(definer.args) == 2:
+                kind = definer.args[0].replace(" *", "*")
+                self._add_variable(file, Variable(definer.args[1], kind, definer.static, True))
+
+    def _add_variable(self, file: str, variable: Variable) -> None:
+        ref = VariableRef(variable.name, file, variable.type, variable.static, variable.defined)
+        self._variables.setdefault(variable.name, []).append(ref)
+
+    def add_function(self, ref: FunctionRef) -> None:
+        self._own.setdefault((ref.name, ref.file), []).append(ref)
+        if is_shared(ref):
+            self._shared.setdefault(ref.name, []).append(ref)
+
+    def replace_functions(self, refs: Iterable[FunctionRef]) -> None:
+        """Put newer versions of functions (by id) in place of those added before."""
+        for ref in refs:
+            lists = [self._own[ref.name, ref.file]]
+            if is_shared(ref):
+                lists.append(self._shared[ref.name])
+            for same in lists:
+                same[:] = [ref if old.id == ref.id else old for old in same]
+
+    def all_functions(self) -> Iterable[FunctionRef]:
+        return (ref for refs in self._own.values() for ref in refs)
+
+    def all_structs(self) -> Iterable[StructRef]:
+        return (ref for refs in self._structs.values() for ref in refs)
+
+    def all_variables(self) -> Iterable[VariableRef]:
+        return (ref for refs in self._variables.values() for ref in refs)
+
+    def all_typedefs(self) -> Mapping[str, str]:
+        return self._typedefs
+
+    def own(self, name: str, file: str) -> list[FunctionRef]:
+        found = self._own.get((name, file), [])
+        if found or self.base is None or file in self.hidden:
+            return found
+        return self.base.own(name, file)
+
+    def shared(self, name: str) -> list[FunctionRef]:
+        found = self._shared.get(name, [])
+        if self.base is None:
+            return found
+        return [*found, *(r for r in self.base.shared(name) if r.file not in self.hidden)]
+
+    def structs(self, tag: str) -> list[StructRef]:
+        own = self._structs.get(tag, [])
+        if self.base is None:
+            return own
+        return [*own, *(r for r in self.base.structs(tag) if r.file not in self.hidden)]
+
+    def variables(self, name: str) -> list[VariableRef]:
+        own = self._variables.get(name, [])
+        if self.base is None:
+            return own
+        return [*own, *(r for r in self.base.variables(name) if r.file not in self.hidden)]
+
+    def typedef(self, name: str) -> str | None:
+        known = self._typedefs.get(name)
+        return self.base.typedef(name) if known is None and self.base is not None else known
+
+
+def is_shared(ref: FunctionRef) -> bool:
+    """Whether other files can call it."""
+    return not ref.static or ref.file.endswith(".h")
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """What an expression that names an object comes to."""
+
+    cls: str
+    """The class, or empty if it cannot be said here."""
+    param: str
+    """``$n…`` if the expression starts at a parameter, else empty."""
+    type: str
+    """Type of the object, as far as known."""
+
+
+UNKNOWN = Place("", "", "")
+LOCAL_OBJECT = "on stack"
+
+
+class Classifier:
+    """Gives expressions of one file their lock class."""
+
+    def __init__(self, file: str, symbols: Symbols) -> None:
+        self._file = file
+        self._symbols = symbols
+        self._structs: dict[str, StructRef | None] = {}
+        self._cache: dict[tuple[str, int], Place] = {}
+
+    def place(self, expression: str, locals_: Mapping[str, Local], function: str) -> Place:
+        """The class of *expression*, which names a lock or other object (no ``&``)."""
+        if expression.startswith("="):
+            return Place(expression[1:], "", "")
+        key = (expression, id(locals_))
+        if key not in self._cache:
+            self._cache[key] = self._place(expression, locals_, function)
+        return self._cache[key]
+
+    def _place(self, expression: str, locals_: Mapping[str, Local], function: str) -> Place:
+        root, path = split_path(expression)
+        if root is None:
+            return UNKNOWN
+        if root.endswith(")"):
+            kind = self._call_type(root, locals_)
+            if not path:
+                name = root.split("(", 1)[0]
+                return Place(f"{name}()", "", kind) if name.isidentifier() else UNKNOWN
+            return self._typed(kind, path, "")
+        local = locals_.get(root)
+        if local is None:
+            return self._global(root, path)
+        param = f"${local.param}{expression[len(root) :]}" if local.param >= 0 else ""
+        if not path:
+            if local.param >= 0:
+                return Place("", param, local.type)
+            if not local.type.endswith("*"):
+                return Place(f"{root} in {function}() ({LOCAL_OBJECT})", "", local.type)
+            callee = local.alias.split("(", 1)[0]
+            if callee.isidentifier() and "(" in local.alias:
+                return Place(f"{callee}()", "", local.type)
+            return UNKNOWN
+        return self._typed(local.type, path, param)
+
+    def _global(self, root: str, path: tuple[str, ...]) -> Place:
+        ref = resolve_variable(root, self._file, self._symbols)
+        if ref is None:
+            return UNKNOWN
+        if not path:
+            name = f"{ref.file}:{ref.name}" if ref.static else ref.name
+            return Place(name, "", ref.type)
+        if ref.type.startswith("anonymous "):
+            name = f"{ref.file}:{ref.name}" if ref.static else ref.name
+            return Place(f"{name}.{'.'.join(path)}", "", "")
+        return self._typed(ref.type, path, "")
+
+    def _call_type(self, root: str, locals_: Mapping[str, Local]) -> str:
+        """Type of ``f(x)``: what f returns, or what a transparent macro is given."""
+        name, _, rest = root.partition("(")
+        arguments = rest[:-1]
+        if name in _CONTAINER_OF:
+            parts = arguments.split(",")
+            if len(parts) >= 2:
+                tag = parts[1].strip()
+                if not tag.startswith("struct "):
+                    tag = self._symbols.typedef(tag) or f"struct {tag}"
+                return tag + "*"
+        if name in _TRANSPARENT:
+            inner = arguments.split(",")[0].lstrip("&*")
+            if name in ("per_cpu", "this_cpu_read", "get_cpu_var", "__get_cpu_var"):
+                return self.type_of(inner, locals_) + "*"
+            kind = self.type_of(inner, locals_)
+            return kind if kind.endswith("*") else kind + "*"
+        for ref in resolve_function(name, self._file, self._symbols):
+            if ref.returns:
+                return ref.returns
+        return ""
+
+    def type_of(self, expression: str, locals_: Mapping[str, Local]) -> str:
+        """Declared type of an expression without ``&``; empty if unknown."""
+        root, path = split_path(expression)
+        if root is None:
+            return ""
+        if root.endswith(")"):
+            kind = self._call_type(root, locals_)
+        elif (local := locals_.get(root)) is not None:
+            kind = local.type
+        else:
+            ref = resolve_variable(root, self._file, self._symbols)
+            kind = ref.type if ref is not None else ""
+        return self._walk(kind, path)[1] if path else kind
+
+    def owner_of(self, expression: str, locals_: Mapping[str, Local], root_type: str) -> str:
+        """``struct x.field`` for ``a->b.field``: the struct type that declares the last field."""
+        root, path = split_path(expression)
+        if root is None or not path:
+            return ""
+        kind = root_type or self.type_of(root, locals_)
+        if not kind:
+            return ""
+        return self._walk(kind, path)[0]
+
+    def _typed(self, kind: str, path: tuple[str, ...], param: str) -> Place:
+        name, type_ = self._walk(kind, path)
+        return Place(name, param, type_)
+
+    def _walk(self, kind: str, path: tuple[str, ...]) -> tuple[str, str]:
+        """(``struct x.a.b``, type of the last field) for a path from an object of *kind*."""
+        tag = self._tag(kind)
+        if not tag:
+            return "", ""
+        struct = self._struct(tag)
+        prefix = ""
+        type_ = ""
+        for place, name in enumerate(path):
+            prefix = f"{prefix}.{name}" if prefix else name
+            type_ = struct.fields.get(prefix, "") if struct is not None else ""
+            if place == len(path) - 1:
+                break
+            inner = self._tag(type_)
+            if inner:
+                tag, struct, prefix = inner, self._struct(inner), ""
+        return f"{self._class_tag(tag, struct)}.{prefix}", type_
+
+    def _tag(self, kind: str) -> str:
+        """The struct tag a type comes to through typedefs and pointers."""
+        for _ in range(4):
+            kind = kind.rstrip("*")
+            if kind.startswith(("struct ", "typedef ", "anonymous ")):
+                return kind
+            target = self._symbols.typedef(kind) if kind else None
+            if target is None:
+                return ""
+            kind = target
+        return ""
+
+    def _struct(self, tag: str) -> StructRef | None:
+        if tag not in self._structs:
+            self._structs[tag] = resolve_struct(tag, self._file, self._symbols)
+        return self._structs[tag]
+
+    def _class_tag(self, tag: str, struct: StructRef | None) -> str:
+        """The tag, with its file where the tree has several structs of that name."""
+        if tag.startswith("typedef "):
+            tag = tag.removeprefix("typedef ")
+        if struct is not None and len(self._symbols.structs(struct.tag)) > 1:
+            files = {ref.file for ref in self._symbols.structs(struct.tag)}
+            if len(files) > 1:
+                return f"{tag} ({struct.file})"
+        return tag
+
+
+_CONTAINER_OF = frozenset(
+    {"container_of", "list_entry", "list_first_entry", "list_last_entry", "rb_entry", "hlist_entry",
+     "list_first_entry_or_null", "from_timer", "timer_container_of", "container_of_const"}
+)  # fmt: skip
+_TRANSPARENT = frozenset(
+    {"per_cpu_ptr", "this_cpu_ptr", "raw_cpu_ptr", "get_cpu_ptr", "rcu_dereference", "READ_ONCE",
+     "rcu_dereference_protected", "rcu_dereference_raw", "rcu_access_pointer", "per_cpu",
+     "this_cpu_read", "get_cpu_var", "__get_cpu_var", "srcu_dereference", "rtnl_dereference",
+     "rcu_dereference_check", "rcu_dereference_rtnl", "rcu_dereference_bh", "WARN_ON", "ACCESS_ONCE"}
+)  # fmt: skip
+
+
+def split_path(expression: str) -> tuple[str | None, tuple[str, ...]]:
+    """``a->b[i].c`` as its first word (or call) and the fields behind it."""
+    text = expression.lstrip("&*")
+    end = _root_end(text)
+    if end == 0:
+        return None, ()
+    root, rest = text[:end], text[end:]
+    fields: list[str] = []
+    while rest:
+        if rest.startswith("["):
+            close = _closing(rest, "[", "]")
+            if close < 0:
+                return None, ()
+            rest = rest[close + 1 :]
+        elif rest.startswith("->"):
+            rest, word = _take_word(rest[2:])
+            fields.append(word)
+        elif rest.startswith("."):
+            rest, word = _take_word(rest[1:])
+            fields.append(word)
+        else:
+            return None, ()
+        if fields and not fields[-1]:
+            return None, ()
+    return root, tuple(fields)
+
+
+def _root_end(text: str) -> int:
+    """Length of the word at the start of *text*, with its call parentheses if it has any."""
+    end = 0
+    while end < len(text) and (text[end].isalnum() or text[end] == "_"):
+        end += 1
+    if end and end < len(text) and text[end] == "(":
+        close = _closing(text[end:], "(", ")")
+        return end + close + 1 if close > 0 else 0
+    return end
+
+
+def _closing(text: str, opening: str, closing: str) -> int:
+    depth = 0
+    for place, char in enumerate(text):
+        if char == opening:
+            depth += 1
+        elif char == closing:
+            depth -= 1
+            if depth == 0:
+                return place
+    return -1
+
+
+def _take_word(text: str) -> tuple[str, str]:
+    end = 0
+    while end < len(text) and (text[end].isalnum() or text[end] == "_"):
+        end += 1
+    return text[end:], text[:end]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Views of git trees: pick the nearest store, link what differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from reviewbot.kernel.objects import ObjectStore
+from reviewbot.locking.index import (
+    Progress,
+    Settings,
+    facts_of,
+    is_source,
+    open_store,
+    quiet,
+    sources,
+    stores,
+)
+from reviewbot.locking.store import Store, StoreError
+from reviewbot.locking.view import Changed, Overlay, View, build_overlay
+
+MAX_OVERLAY = 1500
+"""Files by which a stored tree may differ and still serve; beyond, a new store is built."""
+_CANDIDATES = 4
+_RELINK_ROUNDS = 3
+
+
+class Trees:
+    """Opens views of trees of one repository.  Use with ``with``."""
+
+    def __init__(
+        self, objects: ObjectStore, settings: Settings, progress: Progress = quiet
+    ) -> None:
+        self._objects = objects
+        self._settings = settings
+        self._progress = progress
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def views(self, base: str, others: Sequence[str]) -> list[View]:
+        """A view of the tree *base* and of each of *others*, which differ from it by patches."""
+        store, drift = self._store(base)
+        out = [self._view(store, base, drift)]
+        for tree in others:
+            changed = dict(drift)
+            for change in self._objects.diff_trees(base, tree):
+                if is_source(change.path):
+                    changed[change.path] = change.after
+            out.append(self._view(store, tree, changed))
+        return out
+
+    def _store(self, tree: str) -> tuple[Store, dict[str, str | None]]:
+        """A store to stand on, and how the files of *tree* differ from it."""
+        known = stores(self._settings)
+        if tree not in known and known:
+            files = sources(self._objects, tree)
+            for candidate in known[:_CANDIDATES]:
+                try:
+                    store = Store(self._settings.store_path(candidate))
+                except StoreError:
+                    continue
+                stored = store.blobs()
+                drift: dict[str, str | None] = {
+                    path: blob for path, blob in files.items() if stored.get(path) != blob
+                }
+                drift.update((path, None) for path in stored.keys() - files.keys())
+                if len(drift) <= min(MAX_OVERLAY, len(files) // 4):
+                    self._stack.callback(store.close)
+                    return store, drift
+                store.close()
+        store = open_store(self._objects, tree, self._settings, self._progress)
+        self._stack.callback(store.close)
+        return store, {}
+
+    def _view(self, store: Store, tree: str, changed: dict[str, str | None]) -> View:
+        overlay = self._overlay(store, changed) if changed else None
+        return View(store, overlay, self._reader(tree))
+
+    def _overlay(self, store: Store, changed: dict[str, str | None]) -> Overlay:
+        wanted = dict(changed)
+        for _ in range(_RELINK_ROUNDS):
+            blobs = [blob for blob in wanted.values() if blob is not None]
+            facts = facts_of(self._objects, blobs, self._settings)
+            files = {
+                path: Changed(blob, facts[blob]) if blob is not None else None
+                for path, blob in wanted.items()
+            }
+            overlay, stale = build_overlay(store, files, self._settings.primitives)
+            if not stale:
+                break
+            for path in stale:
+                entry = store.file(path)
+                if entry is not None:
+                    wanted[path] = entry.blob
+        return overlay
+
+    def _reader(self, tree: str) -> Callable[[str], bytes | None]:
+        def read(path: str) -> bytes | None:
+            blob = self._objects.lookup(tree, [path]).get(path)
+            return self._objects.read_blob(blob) if blob is not None else None
+
+        return read

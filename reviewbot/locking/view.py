@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One tree as the hazard search sees it: a stored graph, and files that differ from it.
+
+A patch's tree shares all but a few files with the tree it applies to, so only
+those are linked again, on top of the store.  A file that calls a wrapper whose
+effects the patch changed is linked again too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from reviewbot.locking.facts import FileFacts
+from reviewbot.locking.flow import Effects
+from reviewbot.locking.graph import Arrays, Graph, Numbering, Rows, build_arrays, collect_file
+from reviewbot.locking.index import (
+    add_queue_holds,
+    definer_types,
+    function_refs,
+    summarize_file,
+)
+from reviewbot.locking.link import LinkedFunction, Linker, Queue, Queueing, Registration
+from reviewbot.locking.primitives import Primitives
+from reviewbot.locking.source import split_directives, without_comments
+from reviewbot.locking.store import Store
+from reviewbot.locking.symbols import FunctionRef, MemorySymbols
+
+MAX_RELINKED = 64
+"""Files linked again because a wrapper they call changed."""
+_ROUNDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A file that differs from the stored tree: its blob and facts."""
+
+    blob: str
+    facts: FileFacts
+
+
+@dataclass(slots=True)
+class Overlay:
+    """Files linked on top of a store."""
+
+    files: dict[str, Changed | None]
+    symbols: MemorySymbols
+    refs: dict[int, FunctionRef] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+    details: dict[int, LinkedFunction] = field(default_factory=dict)
+    registrations: list[Registration] = field(default_factory=list)
+    queueings: list[tuple[Queueing, str]] = field(default_factory=list)
+    queues: list[tuple[Queue, str]] = field(default_factory=list)
+    replaced: dict[int, int] = field(default_factory=dict)
+    arrays: Arrays | None = None
+    callables: dict[str, int] = field(default_factory=dict)
+    nodes: dict[str, int] = field(default_factory=dict)
+    locks: int = 0
+    unknown: int = 0
+
+
+class _Known(Mapping[str, int]):
+    """A store's numbers by name, asked for one at a time."""
+
+    def __init__(self, ask: Callable[[str], int | None]) -> None:
+        self._ask = ask
+        self._cache: dict[str, int | None] = {}
+
+    def __getitem__(self, name: str) -> int:
+        number = self.get(name)
+        if number is None:
+            raise KeyError(name)
+        return number
+
+    def get(self, name: str, default: int | None = None) -> int | None:  # type: ignore[override]
+        if name not in self._cache:
+            self._cache[name] = self._ask(name)
+        number = self._cache[name]
+        return default if number is None else number
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cache)
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+
+def build_overlay(
+    store: Store, files: Mapping[str, Changed | None], primitives: Primitives
+) -> tuple[Overlay, frozenset[str]]:
+    """Link *files* (None: removed) on top of *store*.
+
+    Also returns other files of the store that call a function whose effects on
+    locks are now different; they have to be in *files* for a true picture.
+    """
+    overlay = Overlay(dict(files), MemorySymbols(store, frozenset(files)))
+    present = {path: changed for path, changed in files.items() if changed is not None}
+    first = store.arrays.callables
+    starts: dict[str, int] = {}
+    definers = definer_types(primitives)
+    for path, changed in present.items():
+        starts[path] = first
+        overlay.symbols.add_declarations(path, changed.facts, definers)
+        for ref, end in function_refs(path, changed.facts, first):
+            overlay.symbols.add_function(ref)
+            overlay.refs[ref.id] = ref
+            overlay.ends[ref.id] = end
+        first += len(changed.facts.functions)
+    _summarize(overlay, present, starts, primitives)
+    _replace(overlay, store, files)
+    _link(overlay, store, present, starts, first, primitives)
+    return overlay, _stale_callers(overlay, store, files)
+
+
+def _summarize(
+    overlay: Overlay,
+    present: Mapping[str, Changed],
+    starts: Mapping[str, int],
+    primitives: Primitives,
+) -> None:
+    changed: frozenset[str] | None = None
+    for _ in range(_ROUNDS):
+        linker = Linker.of(overlay.symbols, primitives)
+        new: list[FunctionRef] = []
+        for path, file in present.items():
+            numbers = {n: starts[path] + n for n in range(len(file.facts.functions))}
+            for number, effects in summarize_file(linker, path, file.facts, numbers, changed):
+                ref = overlay.refs[number]
+                if effects != ref.effects:
+                    new.append(msgspec.structs.replace(ref, effects=effects))
+        if not new:
+            return
+        overlay.symbols.replace_functions(new)
+        overlay.refs.update((ref.id, ref) for ref in new)
+        changed = frozenset(ref.name for ref in new)
+
+
+def _replace(overlay: Overlay, store: Store, files: Iterable[str]) -> None:
+    """Point the store's functions of changed files at their new versions."""
+    fresh: dict[tuple[str, str], list[int]] = {}
+    moved: dict[str, int] = {}
+    for ref in overlay.refs.values():
+        fresh.setdefault((ref.file, ref.name), []).append(ref.id)
+        if not ref.static:
+            moved.setdefault(ref.name, ref.id)
+    for path in files:
+        for old in store.functions_in(path):
+            same = fresh.get((old.file, old.name), [])
+            if same:
+                overlay.replaced[old.id] = same.pop(0) if len(same) > 1 else same[0]
+            else:
+                overlay.replaced[old.id] = moved.get(old.name, -1) if not old.static else -1
+
+
+def _link(
+    overlay: Overlay,
+    store: Store,
+    present: Mapping[str, Changed],
+    starts: Mapping[str, int],
+    first: int,
+    primitives: Primitives,
+) -> None:
+    numbering = Numbering(
+        first, store.arrays.nodes, _Known(store.callable_number), _Known(store.node_number)
+    )
+    rows = Rows()
+    linker = Linker.of(overlay.symbols, primitives)
+    for path, file in present.items():
+        numbers = {n: starts[path] + n for n in range(len(file.facts.functions))}
+        linked = linker.link(path, file.facts, numbers)
+        collect_file(linked, numbering, rows)
+        overlay.details.update((function.id, function) for function in linked.functions)
+        overlay.registrations.extend(linked.registrations)
+        overlay.queueings.extend((q, path) for q in linked.queueings)
+        overlay.queues.extend((q, path) for q in linked.queues)
+        overlay.locks += linked.locks
+        overlay.unknown += linked.unknown
+    elsewhere = [
+        registration
+        for queueing, _ in overlay.queueings
+        for registration in store.registrations(queueing.work)
+        if registration.file not in overlay.files
+    ]
+    queueings = list(overlay.queueings)
+    for registration in overlay.registrations:
+        queueings.extend(
+            (Queueing(queue, registration.node), file)
+            for queue, file in store.queues_of(registration.node)
+            if file not in overlay.files
+        )
+    add_queue_holds(queueings, [*overlay.registrations, *elsewhere], numbering, rows)
+    overlay.callables, overlay.nodes = numbering.new, numbering.new_nodes
+    # virtual callees the store knows lie below *first*; only what is new here can be too wide
+    overlay.arrays = build_arrays(rows, numbering.callables, numbering.nodes, first)
+
+
+def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> frozenset[str]:
+    graph = Graph(store.arrays, None, {})
+    out: set[str] = set()
+    for path in files:
+        for old in store.functions_in(path):
+            new = overlay.refs.get(overlay.replaced.get(old.id, -1))
+            if _same_effects(old.effects, new.effects if new is not None else None):
+                continue
+            callers, _ = graph.callers(np.array([old.id], np.int32))
+            for number in np.unique(callers).tolist():
+                ref = store.function(number)
+                if ref is not None and ref.file not in overlay.files:
+                    out.add(ref.file)
+                if len(out) >= MAX_RELINKED:
+                    return frozenset(out)
+    return frozenset(out)
+
+
+def _same_effects(before: Effects | None, after: Effects | None) -> bool:
+    return before == after
+
+
+class View:
+    """A tree to ask about locks."""
+
+    def __init__(
+        self, store: Store, overlay: Overlay | None, read: Callable[[str], bytes | None]
+    ) -> None:
+        """*read* gives the text of a path of this tree, None if it is not in it."""
+        self.store = store
+        self.overlay = overlay
+        self._read = read
+        self._lines: dict[str, list[str]] = {}
+        self._refs: dict[int, FunctionRef | None] = {}
+        self._details: dict[int, LinkedFunction | None] = {}
+        if overlay is None:
+            self.graph = Graph(store.arrays, None, {})
+        else:
+            self.graph = Graph(store.arrays, overlay.arrays, overlay.replaced)
+
+    # names and numbers
+
+    def function(self, number: int) -> FunctionRef | None:
+        """The function of that number; None for a virtual callee."""
+        if self.overlay is not None and number in self.overlay.refs:
+            return self.overlay.refs[number]
+        if number not in self._refs:
+            self._refs[number] = self.store.function(number)
+        return self._refs[number]
+
+    def callable_name(self, number: int) -> str:
+        ref = self.function(number)
+        if ref is not None:
+            return ref.name
+        if self.overlay is not None:
+            for name, own in self.overlay.callables.items():
+                if own == number:
+                    return name
+        return self.store.callable_name(number) or ""
+
+    def detail(self, number: int) -> LinkedFunction | None:
+        if self.overlay is not None and number in self.overlay.refs:
+            return self.overlay.details.get(number)
+        if number not in self._details:
+            self._details[number] = self.store.detail(number)
+        return self._details[number]
+
+    def node(self, name: str) -> int | None:
+        number = self.store.node_number(name)
+        if number is None and self.overlay is not None:
+            number = self.overlay.nodes.get(name)
+        return number
+
+    def node_name(self, number: int) -> str:
+        if number < self.store.arrays.nodes:
+            return self.store.node_name(number)
+        if self.overlay is not None:
+            for name, own in self.overlay.nodes.items():
+                if own == number:
+                    return name
+        return ""
+
+    def functions_in(self, path: str) -> list[FunctionRef]:
+        """Functions of a file, as they are in this tree."""
+        if self.overlay is not None and path in self.overlay.files:
+            return [ref for ref in self.overlay.refs.values() if ref.file == path]
+        return list(self.store.functions_in(path))
+
+    # handlers and queues
+
+    def registrations(self, node: str) -> list[Registration]:
+        """Handlers of a work item, timer or other object."""
+        own, hidden = self._own()
+        stored = [r for r in self.store.registrations(node) if r.file not in hidden]
+        mine = [r for r in own.registrations if r.node == node] if own is not None else []
+        return [*stored, *mine]
+
+    def registered(self, number: int) -> list[Registration]:
+        """What a function is the handler of."""
+        own, hidden = self._own()
+        old = [number]
+        if own is not None:
+            old.extend(o for o, new in own.replaced.items() if new == number)
+        stored = [r for o in old for r in self.store.registered(o) if r.file not in hidden]
+        mine = [r for r in own.registrations if r.function == number] if own is not None else []
+        return [*stored, *mine]
+
+    def queues_of(self, work: str) -> list[str]:
+        """Workqueues a work item is put on."""
+        own, hidden = self._own()
+        out = [queue for queue, file in self.store.queues_of(work) if file not in hidden]
+        if own is not None:
+            out.extend(q.queue for q, _ in own.queueings if q.work == work)
+        return list(dict.fromkeys(out))
+
+    def flags_of(self, queue: str) -> list[str]:
+        """Flags a workqueue is allocated with, one entry an allocation."""
+        own, hidden = self._own()
+        out = [flags for flags, file in self.store.flags_of(queue) if file not in hidden]
+        if own is not None:
+            out.extend(q.flags for q, _ in own.queues if q.node == queue)
+        return list(dict.fromkeys(out))
+
+    def _own(self) -> tuple[Overlay | None, frozenset[str]]:
+        return self.overlay, frozenset(
+            self.overlay.files
+        ) if self.overlay is not None else frozenset()
+
+    # source lines
+
+    def call_line(self, caller: int, callee: str) -> int:
+        """Line of the first call of *callee* in a function; its first line if none is found."""
+        ref = self.function(caller)
+        if ref is None:
+            return 0
+        name = callee.rsplit(".", 1)[-1]
+        call = re.compile(rf"\b{re.escape(name)}\s*\(")
+        mention = re.compile(rf"\b{re.escape(name)}\b")
+        lines = self.lines(ref.file)
+        last = min(self.end_of(ref), len(lines))
+        body = range(ref.line, last)  # the first line is the declaration
+        for pattern in (call, mention):
+            for number in body:
+                if pattern.search(lines[number]):
+                    return number + 1
+        return ref.line
+
+    def end_of(self, ref: FunctionRef) -> int:
+        """Last line of a function."""
+        if self.overlay is not None and ref.id in self.overlay.ends:
+            return self.overlay.ends[ref.id]
+        return self.store.end_of(ref.id)
+
+    def lines(self, path: str) -> list[str]:
+        """The lines of a file without comments."""
+        if path not in self._lines:
+            text = self._read(path) or b""
+            code, _ = split_directives(without_comments(text))
+            self._lines[path] = code.decode("latin-1").split("\n")
+        return self._lines[path]
