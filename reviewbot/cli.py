@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line: parses, calls, prints.
+
+Exit status: 0 a verdict without findings, 1 hazards remain or were introduced,
+2 usage or configuration, 3 not reviewable or does not apply, 4 a service failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from reviewbot import __version__, config, doctor
+from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
+from reviewbot.kernel.check import ApplyLimits
+from reviewbot.kernel.repository import Repository
+from reviewbot.locking import index, inspect
+from reviewbot.locking.facts import read_facts
+from reviewbot.locking.primitives import with_extra
+from reviewbot.locking.show import facts_text, facts_to_dict, lock_text
+from reviewbot.locking.trees import Trees
+from reviewbot.report.jsonout import dump
+from reviewbot.report.model import Review
+from reviewbot.report.reply import Sender, checked, render_reply, render_text
+from reviewbot.review import Options, review_range, review_series
+from reviewbot.series.fetch import FetchLimits
+from reviewbot.series.open import SeriesLimits, open_series
+
+app = typer.Typer(
+    name="reviewbot",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Say whether a kernel patch series removes a deadlock pattern, with the proof.",
+    epilog="Exit status: 0 verdict without findings, 1 hazards remain or were introduced,"
+    " 2 usage or configuration, 3 not reviewable or does not apply, 4 a service failed: try again.",
+)
+
+TreeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tree", "-t", metavar="DIR",
+        help="Kernel git repository; only read. Default: 'tree' of the configuration.",
+    ),
+]  # fmt: skip
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration file to use instead of yours."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Say whether a kernel patch series removes a deadlock pattern, with the proof."""
+    if version:
+        typer.echo(f"reviewbot {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def review(
+    series: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERIES]",
+            help="Message-id, lore or patch.msgid.link URL, mbox, .eml, saved text or Maildir;"
+            " - reads standard input.",
+        ),
+    ] = None,
+    tree: TreeOption = None,
+    range_: Annotated[
+        str | None,
+        typer.Option("--range", metavar="A..B", help="Review commits of the tree instead."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Apply here, whatever the series says."),
+    ] = None,
+    lore: Annotated[
+        str | None, typer.Option(metavar="URL", help="Public-inbox server for message-ids.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the reply as a mail, ready for sendmail -t."),
+    ] = None,
+    as_json: JsonOption = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Say on standard error what was looked at.")
+    ] = False,
+    config_file: ConfigOption = None,
+) -> None:
+    """Review a patch series: apply it beside the tree, compare the locking before and after.
+
+    The reply is printed, never sent. Examples:
+
+        reviewbot review 20260323064248.1660757-1-x@example.org --tree ~/linux
+
+        reviewbot review series.mbox --tree ~/linux --base v6.12 --json
+
+        reviewbot review --range origin/master..HEAD --tree ~/linux
+    """
+    settings = config.load(config_file)
+    if (series is None) == (range_ is None):
+        raise UsageError("name a SERIES or a --range, one of the two: see reviewbot review --help")
+    with _progress() as progress:
+        options = replace(_options(settings, tree), base=base, progress=progress)
+        if range_ is not None:
+            result = review_range(range_, options)
+        else:
+            opened = open_series(
+                series or "",
+                lore=lore or settings.lore.url,
+                limits=_series_limits(settings),
+                stdin=sys.stdin.buffer,
+                contact=settings.sender.contact,
+            )
+            result = review_series(opened, options)
+    _show(result, _sender(settings), out, as_json)
+    if stats:
+        click.echo(json.dumps(result.stats.to_dict()), err=True)
+    raise typer.Exit(result.exit_status)
+
+
+def _show(result: Review, sender: Sender, out: Path | None, as_json: bool) -> None:
+    if out is not None:
+        _write(out, checked(render_reply(result, sender)))
+    if as_json:
+        typer.echo(dump(result))
+    elif out is None:
+        typer.echo(render_text(result, sender), nl=False)
+    else:
+        typer.echo(f"{result.verdict.value}: {out}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _options(settings: config.Config, tree: Path | None) -> Options:
+    return Options(
+        tree=_tree(settings, tree),
+        settings=_index_settings(settings),
+        limits=ApplyLimits(
+            bytes=settings.limits.patch_bytes,
+            files=settings.limits.patch_files,
+            hunks=settings.limits.patch_hunks,
+            seconds=settings.limits.seconds,
+            memory=settings.limits.memory_bytes,
+        ),
+    )
+
+
+def _tree(settings: config.Config, tree: Path | None) -> Path:
+    chosen = tree or settings.tree
+    if chosen is None:
+        raise UsageError(
+            "no kernel tree: give --tree DIR, or set 'tree' in the configuration (reviewbot init)"
+        )
+    return chosen
+
+
+def _index_settings(settings: config.Config) -> index.Settings:
+    tables = [table.entries for table in settings.primitives]
+    where = settings.primitives[0].where if settings.primitives else ""
+    return index.Settings(settings.cache, with_extra(tables, where))
+
+
+def _series_limits(settings: config.Config) -> SeriesLimits:
+    lore = settings.lore
+    return SeriesLimits(
+        fetch=FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
+    )
+
+
+def _sender(settings: config.Config) -> Sender:
+    own = settings.sender
+    return Sender(
+        name=own.name,
+        address=own.address,
+        operator=own.operator,
+        contact=own.contact,
+        stop=own.stop,
+        domain=own.domain,
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[index.Progress]:
+    """Bars on standard error while it is a terminal; nothing otherwise."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield index.quiet
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done)
+
+        yield show
+
+
+@app.command()
+def facts(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A C or header file.")],
+    as_json: JsonOption = False,
+    config_file: ConfigOption = None,
+) -> None:
+    """Show what is read from one file: functions, locks held at each call, declarations."""
+    settings = _index_settings(config.load(config_file))
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    found = read_facts(text, settings.primitives.flow_names)
+    if as_json:
+        typer.echo(json.dumps(facts_to_dict(str(file), found), indent=2))
+    else:
+        typer.echo(facts_text(str(file), found, settings.primitives))
+
+
+@app.command()
+def graph(
+    lock: Annotated[
+        str,
+        typer.Option(
+            metavar="CLASS", help="Lock class, such as 'struct kvm.lock', or part of one."
+        ),
+    ],
+    tree: TreeOption = None,
+    rev: Annotated[str, typer.Option(metavar="REV", help="Revision of the tree.")] = "HEAD",
+    as_json: JsonOption = False,
+    config_file: ConfigOption = None,
+) -> None:
+    """Show who takes a lock, and what is waited for while it is held."""
+    settings = config.load(config_file)
+    with (
+        _progress() as progress,
+        Repository.open(_tree(settings, tree)) as repository,
+        Trees(repository, _index_settings(settings), progress) as trees,
+    ):
+        (view,) = trees.views(repository.tree_of(repository.resolve(rev)), [])
+        found = inspect.report(view, lock)
+        alike = [] if found is not None else view.store.search_nodes(lock)
+        if found is None and len(alike) == 1:
+            found = inspect.report(view, alike[0])
+    if found is None:
+        hint = f"; did you mean one of: {', '.join(alike[:8])}?" if alike else ""
+        raise UsageError(f"no lock class {lock!r} in {rev}{hint}")
+    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else lock_text(found), nl=as_json)
+
+
+@app.command("index")
+def index_command(
+    tree: TreeOption = None,
+    rev: Annotated[str, typer.Option(metavar="REV", help="Revision to read.")] = "HEAD",
+    as_json: JsonOption = False,
+    config_file: ConfigOption = None,
+) -> None:
+    """Read a whole tree into the cache, so that the first review of it is quick."""
+    settings = config.load(config_file)
+    with _progress() as progress, Repository.open(_tree(settings, tree)) as repository:
+        commit = repository.resolve(rev)
+        store = index.open_store(
+            repository, repository.tree_of(commit), _index_settings(settings), progress
+        )
+        files, functions = store.size()
+        about = {"commit": commit, "files": files, "functions": functions, **store.about}
+        store.close()
+    if as_json:
+        typer.echo(json.dumps(about, indent=2))
+    else:
+        typer.echo(
+            f"{rev}: {files} files, {functions} functions, {about['locks']} lock arguments,"
+            f" {about['unknown']} of unknown class"
+        )
+
+
+@app.command()
+def primitives(as_json: JsonOption = False, config_file: ConfigOption = None) -> None:
+    """List the locking calls that the checker knows by name, yours included."""
+    table = _index_settings(config.load(config_file)).primitives
+    if as_json:
+        typer.echo(json.dumps([entry.to_dict() for entry in table.values()], indent=2))
+        return
+    shown = Table("name", "role", "lock or what", "argument", "header", box=None)
+    for entry in table.values():
+        place = str(entry.arg) if entry.arg >= 0 else entry.object
+        shown.add_row(entry.name, entry.role.value, entry.lock or entry.what, place, entry.header)
+    Console().print(shown)
+
+
+@app.command()
+def init(config_file: ConfigOption = None) -> None:
+    """Write a commented configuration file; never overwrites one."""
+    path = config_file or config.default_path()
+    config.write_default(path)
+    typer.echo(f"wrote {path}")
+
+
+@app.command("doctor")
+def doctor_command(
+    tree: TreeOption = None, as_json: JsonOption = False, config_file: ConfigOption = None
+) -> None:
+    """Check git, the tree, the cache and the way to lore."""
+    results = []
+    for check in doctor.checks(config.load(config_file), tree):
+        results.append(check)
+        if not as_json:
+            mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
+            typer.echo(f"{mark}  {check.name}: {check.detail}")
+            if check.ok is not True and check.advice:
+                typer.echo(f"      {check.advice}")
+    if as_json:
+        typer.echo(json.dumps([check.to_dict() for check in results], indent=2))
+    if any(check.ok is False for check in results):
+        raise typer.Exit(ExitStatus.USAGE)
+
+
+def main() -> None:
+    """Run the program; every error becomes one sentence and its exit status."""
+    try:
+        app(standalone_mode=True)
+    except ReviewbotError as error:
+        _die(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        _die("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if os.environ.get("REVIEWBOT_DEBUG"):
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        _die(
+            f"internal error ({what}); please report it, REVIEWBOT_DEBUG=1 shows where",
+            ExitStatus.SERVICE,
+        )
+
+
+def _die(message: str, status: int) -> None:
+    click.echo(f"reviewbot: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The way of a series through the house: posted, applied, checked, judged.
+
+Nothing here decides anything by itself; each step belongs to a room, and this
+page shows their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reviewbot.kernel.apply import apply_series
+from reviewbot.kernel.base import choose_base
+from reviewbot.kernel.check import ApplyLimits
+from reviewbot.kernel.model import Application, ApplyState, Base
+from reviewbot.kernel.range import range_patches
+from reviewbot.kernel.repository import Repository, Scratch
+from reviewbot.locking.compare import claims_fix, compare
+from reviewbot.locking.index import Progress, Settings, is_source, quiet
+from reviewbot.locking.model import Comparison, Stats, Verdict
+from reviewbot.locking.trees import Trees
+from reviewbot.report.model import Review
+from reviewbot.series.assemble import assemble
+from reviewbot.series.model import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a review needs beside the series."""
+
+    tree: Path
+    """The kernel repository; only read."""
+    settings: Settings
+    base: str | None = None
+    """A revision to apply to, instead of what the series says."""
+    limits: ApplyLimits = field(default_factory=ApplyLimits)
+    progress: Progress = quiet
+
+
+def review_series(series: Series, options: Options) -> Review:
+    """Review a posted series on the kernel repository of *options*.
+
+    Raises :class:`~reviewbot.errors.TreeError` if the repository or the base is not
+    there; a series that does not apply is a verdict, not an error.
+    """
+    with Repository.open(options.tree) as repository:
+        return _review(series, repository, options)
+
+
+def review_range(revisions: str, options: Options) -> Review:
+    """Review the commits of ``A..B`` in the repository itself, before they are posted."""
+    with Repository.open(options.tree) as repository:
+        patches = range_patches(repository, revisions)
+        series = assemble(patches.mbox, wanted=None, source=revisions)
+        base = options.base or patches.base
+        return _review(series, repository, options, base)
+
+
+def _review(
+    series: Series, repository: Repository, options: Options, base_option: str | None = None
+) -> Review:
+    base = choose_base(repository, series, base_option or options.base)
+    with Scratch(repository) as scratch:
+        application = apply_series(scratch, base, series, options.limits)
+        if application.state is not ApplyState.APPLIED:
+            return _not_applied(series, base, application)
+        comparison = _check(scratch, series, base, application, options)
+    return Review(
+        series=series,
+        verdict=comparison.verdict,
+        reason=comparison.reason,
+        base=base,
+        application=application,
+        hazards=comparison.hazards,
+        stats=comparison.stats,
+    )
+
+
+def _check(
+    scratch: Scratch, series: Series, base: Base, application: Application, options: Options
+) -> Comparison:
+    """Compare the tree before the series with the tree after each of its patches."""
+    trees = [patch.tree for patch in application.patches if patch.tree is not None]
+    files = {
+        change.path
+        for before, after in zip([base.tree, *trees], trees, strict=False)
+        for change in scratch.diff_trees(before, after)
+        if is_source(change.path)
+    }
+    if not files:
+        return Comparison(Verdict.CLEAN, "it changes no kernel C source", (), (), Stats())
+    with Trees(scratch, options.settings, options.progress) as opened:
+        return compare(opened.views(base.tree, trees), files, claims_fix(_words(series)))
+
+
+def _words(series: Series) -> str:
+    """What the series says about itself."""
+    messages = [f"{patch.subject}\n{patch.message}" for patch in series.patches]
+    return "\n".join([series.subject, series.cover_text, *messages])
+
+
+_UNREVIEWABLE = frozenset({ApplyState.REFUSED, ApplyState.MISSING_PATCH})
+
+
+def _not_applied(series: Series, base: Base, application: Application) -> Review:
+    reviewable = application.state not in _UNREVIEWABLE
+    return Review(
+        series=series,
+        verdict=Verdict.DOES_NOT_APPLY if reviewable else Verdict.NOT_REVIEWABLE,
+        reason=_why_not(series, application),
+        base=base,
+        application=application,
+        hazards=(),
+        stats=Stats(),
+    )
+
+
+def _why_not(series: Series, application: Application) -> str:
+    if application.state is ApplyState.ALREADY_APPLIED:
+        return "already applied: the tree has these changes"
+    failed = next((p for p in application.patches if p.state is application.state), None)
+    if application.state is ApplyState.MISSING_PATCH:
+        missing = ", ".join(str(index) for index in series.missing)
+        return f"patch {missing} of {series.expected} did not arrive"
+    where = f"patch {failed.index} of {series.expected}" if failed is not None else "the series"
+    why = failed.failure.reason if failed is not None and failed.failure is not None else ""
+    verb = "does not apply" if application.state is ApplyState.CONFLICT else "is refused"
+    return f"{where} {verb}: {why}" if why else f"{where} {verb}"
