@@ -21,7 +21,8 @@ import msgspec
 import tree_sitter
 import tree_sitter_c
 
-from reviewbot.locking.source import blank, matching_paren, without_attributes
+from reviewbot.locking.expressions import MAX_ARGUMENT, ZERO, constant, split_arguments, tight
+from reviewbot.locking.palatable import Palatable, palatable, variants
 
 GOTO, BRANCH, RETURN, SWITCH, STOP = range(5)
 
@@ -87,30 +88,20 @@ _LANGUAGE = tree_sitter.Language(tree_sitter_c.language())
 _PARSER = tree_sitter.Parser(_LANGUAGE)
 _PREFIX = b"void f(void)"
 
-_FOR_EACH = re.compile(rb"\b(\w*for_each\w*|\w+_foreach\w*)(?=\s*\()")
-_SCOPED = re.compile(rb"\b(scoped_guard|scoped_cond_guard|scoped_class)(?=\s*\()")
-_SCOPED_FAIL = re.compile(rb"(scoped_cond_guard\s*\(\s*\w+\s*,)([^,;{}]*)(,)")
-_STRUCT_ARGUMENT = re.compile(rb",\s*(?:struct|union|enum)(?=\s+\w+(?:\s*\**)\s*[,)])")
-_CASE_RANGE = re.compile(rb"(?<=[\w'\s])\.\.\.[^:\n]*(?=:)")
-_PREPROCESSOR = re.compile(rb"^[ \t]*#[ \t]*(\w+)((?:\\\n|[^\n])*)\n?", re.M)
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_SPACE = re.compile(r"\s+")
-_NONZERO = re.compile(r"^(?:true|-E[A-Z0-9]+|-?0*[1-9]\d*|IRQ_HANDLED)$")
-_ZERO = frozenset({"0", "false", "NULL", "0L", "0UL", "0U"})
 _TRANSPARENT = frozenset(
     {"likely", "unlikely", "WARN_ON", "WARN_ON_ONCE", "WARN", "WARN_ONCE", "BUG_ON", "READ_ONCE"}
 )
 _SILENT = frozenset(
     {"sizeof", "typeof", "__typeof__", "offsetof", "likely", "unlikely", "IS_ERR", "PTR_ERR",
      "ERR_PTR", "IS_ERR_OR_NULL", "IS_ENABLED", "ARRAY_SIZE", "READ_ONCE", "WRITE_ONCE", "min",
-     "max", "defined", "container_of", "list_empty", "BIT", "cpu_to_le32", "le32_to_cpu", "ERR_CAST",
+     "max", "defined", "container_of", "list_empty", "BIT", "cpu_to_le32", "le32_to_cpu",
      "dev_err", "dev_dbg", "dev_warn", "dev_info", "pr_err", "pr_debug", "pr_warn", "pr_info",
      "list_entry", "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "min_t", "max_t", "GENMASK", "test_bit"}
 )  # fmt: skip
 _NO_RETURN = frozenset(
     {"BUG", "panic", "do_exit", "unreachable", "__builtin_unreachable", "make_task_dead"}
 )
-_MAX_ARGUMENT = 160
 _MAX_BLOCKS = 4000
 
 
@@ -125,16 +116,16 @@ def read_body(text: bytes, first_line: int, params: tuple[tuple[str, str], ...])
     }
     flows: list[Flow] = []
     errors = 0
-    for variant in _variants(text):
-        code, loops, scoped = _palatable(variant)
-        tree = _PARSER.parse(_PREFIX + code)
+    for variant in variants(text):
+        source = palatable(variant)
+        tree = _PARSER.parse(_PREFIX + source.code)
         root = tree.root_node
         if root.has_error:
             errors += 1
         compound = _compound(root)
         if compound is None:
             continue
-        builder = _Builder(_PREFIX + code, first_line, locals_, loops, scoped)
+        builder = _Builder(source, first_line, locals_)
         try:
             flow = builder.build(compound)
         except RecursionError:  # an expression nested a thousand deep is no kernel code
@@ -151,93 +142,6 @@ def _compound(root: tree_sitter.Node) -> tree_sitter.Node | None:
         if node.type == "function_definition":
             return node.child_by_field_name("body")
     return None
-
-
-def _variants(text: bytes) -> list[bytes]:
-    """The text with its preprocessor conditions all true and, if it has any, all false."""
-    if b"#" not in text or not _PREPROCESSOR.search(text):
-        return [text]
-    both = [_decide(text, True), _decide(text, False)]
-    return both if both[0] != both[1] else both[:1]
-
-
-def _decide(text: bytes, value: bool) -> bytes:
-    out: list[bytes] = []
-    stack: list[tuple[bool, bool]] = []  # (this branch is kept, some branch was kept)
-    position = 0
-    for match in _PREPROCESSOR.finditer(text):
-        kept = all(branch for branch, _ in stack)
-        piece = text[position : match.start()]
-        out.append(piece if kept else re.sub(rb"[^\n]", b" ", piece))
-        out.append(re.sub(rb"[^\n]", b" ", match[0]))
-        position = match.end()
-        word = match[1]
-        if word in (b"if", b"ifdef", b"ifndef"):
-            branch = _condition(word, match[2], value)
-            stack.append((branch, branch))
-        elif word == b"elif" and stack:
-            _, done = stack.pop()
-            branch = not done and _condition(b"if", match[2], value)
-            stack.append((branch, done or branch))
-        elif word == b"else" and stack:
-            _, done = stack.pop()
-            stack.append((not done, True))
-        elif word == b"endif" and stack:
-            stack.pop()
-    out.append(text[position:])
-    return b"".join(out)
-
-
-def _condition(word: bytes, rest: bytes, value: bool) -> bool:
-    rest = rest.strip()
-    if word == b"ifndef":
-        return not value
-    if word == b"if":
-        if rest == b"0":
-            return False
-        if rest == b"1":
-            return True
-        if rest.startswith(b"!") and b"&&" not in rest and b"||" not in rest:
-            return not value
-    return value
-
-
-def _palatable(text: bytes) -> tuple[bytes, set[int], dict[int, str]]:
-    """Text tree-sitter can parse, the offsets of rewritten loops, and of scoped guards."""
-    text = without_attributes(text)
-    if b"..." in text:
-        text = _CASE_RANGE.sub(blank, text)
-    text = _STRUCT_ARGUMENT.sub(lambda m: b"," + b" " * (len(m[0]) - 1), text)
-    loops: set[int] = set()
-    scoped: dict[int, str] = {}
-    if b"scoped_" in text:
-        text = _SCOPED_FAIL.sub(lambda m: m[1] + b" " * len(m[2]) + b" ", text)
-
-        def scope(match: re.Match[bytes]) -> bytes:
-            scoped[match.start() + len(_PREFIX)] = match[1].decode()
-            return b"while".ljust(len(match[0]))
-
-        text = _SCOPED.sub(scope, text)
-    if b"for_each" in text or b"foreach" in text:
-
-        def loop(match: re.Match[bytes]) -> bytes:
-            if not _opens_loop(text, match.end()):
-                return match[0]
-            loops.add(match.start() + len(_PREFIX))
-            return b"while".ljust(len(match[0]))
-
-        text = _FOR_EACH.sub(loop, text)
-    return text, loops, scoped
-
-
-def _opens_loop(text: bytes, opening: int) -> bool:
-    """Whether the macro call at *opening* is followed by a statement, not by ``;``."""
-    start = text.find(b"(", opening)
-    close = matching_paren(text, start)
-    if close < 0:
-        return False
-    following = text[close + 1 : close + 40].lstrip()[:1]
-    return following not in (b";", b")", b",", b"")
 
 
 @dataclass(slots=True)
@@ -264,27 +168,25 @@ class _Builder:
 
     def __init__(
         self,
-        code: bytes,
+        source: Palatable,
         first_line: int,
         locals_: dict[str, Local],
-        loops: set[int],
-        scoped: dict[int, str],
     ) -> None:
-        self._code = code
+        self._code = _PREFIX + source.code
         self._line = first_line
         self._locals = dict(locals_)
-        self._loops = loops
-        self._scoped = scoped
+        self._source = source
         self._blocks: list[_Draft] = [_Draft()]
         self._at = 0
         self._scopes: list[_Scope] = []
         self._breaks: list[tuple[int, int]] = []
         self._continues: list[tuple[int, int]] = []
-        self._labels: dict[str, tuple[int, tuple[_Scope, ...]]] = {}
+        self._labels: dict[str, tuple[int, tuple[_Scope, ...], tuple[int, ...]]] = {}
         self._gotos: list[tuple[int, str, tuple[_Scope, ...], tuple[int, ...]]] = []
         self._temporaries = 0
         self._assigned: dict[str, int] = {}
         self._aliases: dict[str, str] = {}
+        self._escaped: set[str] = set()
 
     def build(self, compound: tree_sitter.Node) -> Flow:
         self._statement(compound)
@@ -298,6 +200,7 @@ class _Builder:
         out: dict[str, Local] = {}
         for name, local in self._locals.items():
             once = self._assigned.get(name, 0) == 1 and local.param < 0
+            once = once and name not in self._escaped
             out[name] = Local(local.type, local.param, self._aliases.get(name, "") if once else "")
         return out
 
@@ -348,10 +251,11 @@ class _Builder:
         if label not in self._labels:
             draft.jump = STOP
             return
-        target, kept = self._labels[label]
+        target, kept, before = self._labels[label]
         for scope, count in reversed(list(zip(scopes, counts, strict=True))):
-            if not any(scope is other for other in kept):
-                for guard in reversed(scope.guards[:count]):
+            stays = next((n for s, n in zip(kept, before, strict=True) if s is scope), 0)
+            if stays < count:  # left, or jumped back in over its declaration
+                for guard in reversed(scope.guards[stays:count]):
                     draft.events.append(Event(guard.line, "~" + guard.name, guard.args, ""))
         draft.jump, draft.targets = GOTO, [target]
 
@@ -427,15 +331,15 @@ class _Builder:
         self._at = after
 
     def _on_while(self, node: tree_sitter.Node) -> None:
-        kind = self._scoped.get(node.start_byte)
-        if kind is not None:
+        offset = node.start_byte - len(_PREFIX)
+        if offset in self._source.scoped:
             self._scoped_guard(node)
             return
         head, body, after = self._new(), self._new(), self._new()
         self._go(head)
         self._at = head
         condition = node.child_by_field_name("condition")
-        if node.start_byte in self._loops:
+        if offset in self._source.loops:
             if condition is not None:
                 self._iterated(condition)
             self._finish(BRANCH, "", (body, after))
@@ -494,7 +398,7 @@ class _Builder:
         key = ""
         if condition is not None:
             self._expressions(condition)
-            key = _tight(self._text(condition).strip()[1:-1])
+            key = tight(self._text(condition).strip()[1:-1])
         head, after = self._at, self._new()
         body = node.child_by_field_name("body")
         self._breaks.append((after, len(self._scopes)))
@@ -509,7 +413,7 @@ class _Builder:
                 self._at = block
                 value = child.child_by_field_name("value")
                 targets.append(block)
-                labels.append(_tight(self._text(value)) if value is not None else "")
+                labels.append(tight(self._text(value)) if value is not None else "")
                 for inner in child.named_children:
                     if value is None or inner.id != value.id:
                         self._statement(inner)
@@ -563,7 +467,9 @@ class _Builder:
         label = node.child_by_field_name("label")
         children = node.named_children
         if label is not None:
-            self._labels[self._text(label)] = (block, tuple(self._scopes))
+            scopes = tuple(self._scopes)
+            counts = tuple(len(scope.guards) for scope in scopes)
+            self._labels[self._text(label)] = (block, scopes, counts)
             children = [child for child in children if child.id != label.id]
         for child in children:
             self._statement(child)
@@ -573,13 +479,20 @@ class _Builder:
         text = self._text(condition).strip()[1:-1] if condition is not None else ""
         args = split_arguments(text)
         line = self._row(node.start_point.row)
+        after = self._new()
+        self._breaks.append((after, len(self._scopes)))  # it is a for loop in linux/cleanup.h
+        self._continues.append((after, len(self._scopes)))
         self._scopes.append(_Scope())
-        self._guard(f"guard({_tight(args[0]) if args else ''})", args[1:], line)
+        self._guard(f"guard({tight(args[0]) if args else ''})", args[1:], line)
         body = node.child_by_field_name("body")
         if body is not None:
             self._statement(body)
         self._leave(len(self._scopes) - 1, self._row(node.end_point.row))
         self._scopes.pop()
+        self._breaks.pop()
+        self._continues.pop()
+        self._go(after)
+        self._at = after
 
     # expressions
 
@@ -596,11 +509,11 @@ class _Builder:
         elif kind == "assignment_expression":
             left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
             if left is not None and right is not None:
-                self._assign(_tight(self._text(left)), right)
+                self._assign(tight(self._text(left)), right)
         elif kind == "update_expression":
             argument = node.child_by_field_name("argument")
             if argument is not None:
-                text = _tight(self._text(argument))
+                text = tight(self._text(argument))
                 self._note_assignment(text, "", self._row(node.start_point.row))
         elif kind == "conditional_expression" or (
             kind == "binary_expression"
@@ -653,12 +566,14 @@ class _Builder:
         elif value.type not in _LEAVES:
             self._expressions(value)
         self._count_assignment(target, value)
-        self._note_assignment(target, _constant(_tight(self._text(value))), line, counted=True)
+        text = tight(self._text(value))
+        known = constant(text) or (f"={text}" if text.isidentifier() else "")
+        self._note_assignment(target, known, line, counted=True)
 
     def _count_assignment(self, target: str, value: tree_sitter.Node) -> None:
         if target in self._locals:
             self._assigned[target] = self._assigned.get(target, 0) + 1
-            self._aliases[target] = _tight(self._text(value))[:_MAX_ARGUMENT]
+            self._aliases[target] = tight(self._text(value))[:MAX_ARGUMENT]
 
     def _note_assignment(
         self, target: str, constant: str, line: int, counted: bool = False
@@ -671,14 +586,14 @@ class _Builder:
 
     def _callee(self, node: tree_sitter.Node) -> str:
         function = node.child_by_field_name("function")
-        return _tight(self._text(function)) if function is not None else ""
+        return tight(self._text(function)) if function is not None else ""
 
     def _call(self, node: tree_sitter.Node, result: str) -> None:
         function = node.child_by_field_name("function")
         arguments = node.child_by_field_name("arguments")
         if function is None or arguments is None:
             return
-        name = _tight(self._text(function))
+        name = tight(self._text(function))
         line = self._row(node.start_point.row)
         if name in ("sizeof", "typeof", "__typeof__", "offsetof"):
             return
@@ -699,7 +614,9 @@ class _Builder:
             if result:
                 self._note_assignment(result, "", line, counted=True)
             return
-        self._emit(line, name, split_arguments(self._text(arguments)[1:-1]), result)
+        args = split_arguments(self._text(arguments)[1:-1])
+        self._escaped.update(arg[1:] for arg in args if arg.startswith("&"))
+        self._emit(line, name, args, result)
 
     def _value(self, node: tree_sitter.Node) -> str:
         """Run the events of a returned expression; what is known of its value."""
@@ -710,10 +627,8 @@ class _Builder:
             self._call(node, temporary)
             return temporary
         self._expressions(node)
-        text = _tight(self._text(node))
-        if text.startswith("ERR_PTR(") or text.startswith("PTR_ERR("):
-            return "1"
-        return _constant(text) or (text if text.isidentifier() else "")
+        text = tight(self._text(node))
+        return constant(text) or (text if text.isidentifier() else "")
 
     def _temporary(self) -> str:
         self._temporaries += 1
@@ -757,17 +672,17 @@ class _Builder:
         if kind == "assignment_expression":
             self._expression(node, "")
             left = node.child_by_field_name("left")
-            key = _tight(self._text(left)) if left is not None else ""
+            key = tight(self._text(left)) if left is not None else ""
             self._finish(BRANCH, key, (then, otherwise))
             return
         self._expressions(node)
-        key = _tight(self._text(node))
-        if key in _ZERO:
+        key = tight(self._text(node))
+        if key in ZERO:
             self._go(otherwise)
         elif key.isdigit() or key == "true":
             self._go(then)
         else:
-            self._finish(BRANCH, key[:_MAX_ARGUMENT], (then, otherwise))
+            self._finish(BRANCH, key[:MAX_ARGUMENT], (then, otherwise))
 
     def _test_call(self, node: tree_sitter.Node, then: int, otherwise: int) -> None:
         name = self._callee(node)
@@ -777,7 +692,7 @@ class _Builder:
             return
         if name in _SILENT:
             self._expressions(node)
-            self._finish(BRANCH, _tight(self._text(node))[:_MAX_ARGUMENT], (then, otherwise))
+            self._finish(BRANCH, tight(self._text(node))[:MAX_ARGUMENT], (then, otherwise))
             return
         temporary = self._temporary()
         self._call(node, temporary)
@@ -792,8 +707,8 @@ class _Builder:
         otherwise: int,
     ) -> None:
         """``x == 0``, ``x < 0``, ``x != NULL`` test x; others are keys of their own."""
-        value = _tight(self._text(right))
-        zero = value in _ZERO
+        value = tight(self._text(right))
+        zero = value in ZERO
         while left.type == "parenthesized_expression" and left.named_child_count == 1:
             left = left.named_children[0]
         if zero and symbol in ("==", "!=", "<"):
@@ -806,14 +721,14 @@ class _Builder:
                 self._branch(left, then, otherwise)
                 return
             self._expressions(left)
-            self._finish(BRANCH, _tight(self._text(left))[:_MAX_ARGUMENT], (then, otherwise))
+            self._finish(BRANCH, tight(self._text(left))[:MAX_ARGUMENT], (then, otherwise))
             return
         self._expressions(left)
         self._expressions(right)
         if symbol == "!=":
             symbol, then, otherwise = "==", otherwise, then
-        key = f"{_tight(self._text(left))}{symbol}{value}"
-        self._finish(BRANCH, key[:_MAX_ARGUMENT], (then, otherwise))
+        key = f"{tight(self._text(left))}{symbol}{value}"
+        self._finish(BRANCH, key[:MAX_ARGUMENT], (then, otherwise))
 
 
 _LEAVES = frozenset(
@@ -872,7 +787,7 @@ def _compact(drafts: list[_Draft]) -> tuple[Block, ...]:
             if event.name != "=":
                 for argument in event.args:
                     if "->" in argument or argument.isidentifier():
-                        asked.update(_WORD.findall(argument)[:1])
+                        asked.update(_WORD.findall(argument)[: None if "[" in argument else 1])
     return tuple(
         Block(
             tuple(
@@ -890,21 +805,6 @@ def _compact(drafts: list[_Draft]) -> tuple[Block, ...]:
     )
 
 
-def _constant(text: str) -> str:
-    """``0`` or ``1`` for a constant that is false or true, else empty."""
-    if text in _ZERO:
-        return "0"
-    return "1" if _NONZERO.match(text) else ""
-
-
-def _tight(text: str) -> str:
-    """An expression in one spelling: no white space but between words."""
-    if not any(c in text for c in " \t\n"):
-        return text
-    text = _SPACE.sub(" ", text.strip())
-    return re.sub(r"(?<=\W) | (?=\W)", "", text)
-
-
 def _one_type(text: str) -> str:
     words = text.replace("*", " ").split()
     if words and words[0] in ("struct", "union"):
@@ -920,26 +820,3 @@ def _declared(node: tree_sitter.Node | None) -> tuple[tree_sitter.Node | None, i
             stars += 1
         node = node.child_by_field_name("declarator")
     return node, stars
-
-
-def split_arguments(text: str) -> tuple[str, ...]:
-    """Arguments of a call in one spelling; very long ones become empty."""
-    if not text.strip():
-        return ()
-    parts: list[str] = []
-    depth = start = 0
-    for match in _ARGUMENT_MARK.finditer(text):
-        mark = match[0]
-        if mark == ",":
-            if depth == 0:
-                parts.append(text[start : match.start()])
-                start = match.end()
-        elif mark in "([{":
-            depth += 1
-        else:
-            depth -= 1
-    parts.append(text[start:])
-    return tuple(tight if len(tight := _tight(part)) <= _MAX_ARGUMENT else "" for part in parts)
-
-
-_ARGUMENT_MARK = re.compile(r"[,()\[\]{}]")

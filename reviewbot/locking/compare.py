@@ -32,7 +32,8 @@ from reviewbot.locking.view import View
 _CLAIM = re.compile(
     r"dead-?lock|live-?lock|circular lock|lock(ing)? (order )?inversion|lock(ing)? order|ABBA|AB-BA"
     r"|lockdep|possible recursive|hung task|sleep\w* (function|while|in|inside|under)"
-    r"|scheduling while atomic|invalid (wait )?context|missing unlock|unbalanced|double unlock",
+    r"|scheduling while atomic|invalid (wait )?context|missing \w*unlock|unbalanced"
+    r"|double \w*unlock|leak\w* \w*lock",
     re.I,
 )
 MAX_REMAINING = 12
@@ -55,18 +56,41 @@ class _Snapshot:
     found: dict[Key, dict[SiteKey, Finding]]
 
 
-def compare(views: Sequence[View], files: Iterable[str], claimed: bool) -> Comparison:
+def _names(hazard: Hazard, words: frozenset[str]) -> bool:
+    """Whether a text with these words speaks of *hazard*.
+
+    It has to name one of its functions and, if it names any lock at all, one of its
+    classes.  A text without any identifier speaks of whatever the series touches.
+    """
+    identifiers = {word for word in words if "_" in word}
+    if not identifiers:
+        return True
+    classes = {part for name in hazard.classes for part in _IDENTIFIER.findall(name)}
+    functions = {name for site in hazard.sites for name in (site.function, site.via)}
+    if functions.isdisjoint(words):
+        return False
+    speaks_of_locks = any(_LOCKISH.search(word) for word in identifiers - functions)
+    return not speaks_of_locks or not classes.isdisjoint(words - _GENERIC)
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w+")
+_LOCKISH = re.compile(r"lock|mutex|sem|rcu|work|timer|wq")
+_GENERIC = frozenset({"lock", "mutex", "struct", "work", "net", "core", "drivers", "dev", "the"})
+
+
+def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparison:
     """Say what a series does to the hazards that its changes touch.
 
-    *views* are the trees before the series and after each patch; *files* the
-    source files it changes; *claimed* whether it says that it fixes a deadlock.
+    *views* are the trees before the series and after each patch; *files* the source
+    files it changes; *claim* what it says of itself, which may be that it fixes a
+    deadlock.
     """
     started = time.monotonic()
     paths = frozenset(files)
     changed = _changed_functions(views, paths)
     snapshots = _snapshots(views, changed)
     hazards = tuple(_hazards(snapshots, paths))
-    reported, verdict, reason = _verdict(hazards, claimed)
+    reported, verdict, reason = _verdict(hazards, claim)
     return Comparison(
         verdict=verdict,
         reason=reason,
@@ -129,7 +153,8 @@ def _form(detail: LinkedFunction | None) -> object:
 
 
 def _snapshots(views: Sequence[View], changed: set[Spot]) -> list[_Snapshot]:
-    finders = [Finder(view) for view in views]
+    homes = {path for path, _ in changed}
+    finders = [Finder(view, view.directories(homes)) for view in views]
     numbers = [_numbers(view, changed) for view in views]
     effects = [
         {spot: _effects(finder, own) for spot, own in found.items()}
@@ -304,7 +329,7 @@ def _evidence(finding: Finding | None, describer: Describer) -> Evidence | None:
     return describer.evidence(finding) if finding is not None else None
 
 
-def _verdict(hazards: tuple[Hazard, ...], claimed: bool) -> tuple[tuple[Hazard, ...], Verdict, str]:
+def _verdict(hazards: tuple[Hazard, ...], claim: str) -> tuple[tuple[Hazard, ...], Verdict, str]:
     """The hazards to report, the verdict, and a clause that says why."""
     introduced = [h for h in hazards if h.state is ChangeState.INTRODUCED]
     removed = [h for h in hazards if h.state is ChangeState.REMOVED]
@@ -322,11 +347,11 @@ def _verdict(hazards: tuple[Hazard, ...], claimed: bool) -> tuple[tuple[Hazard, 
     if removed:
         return touched, Verdict.REMOVED, _count(removed, "gone")
     remaining = tuple(h for h in hazards if h.state is ChangeState.REMAINING)
-    if claimed and remaining:
-        return remaining, Verdict.NOT_REMOVED, (
-            "the series speaks of a locking hazard, and the ones its functions are part of are"
-            " still there"
-        )  # fmt: skip
+    words = frozenset(_IDENTIFIER.findall(claim))
+    named = tuple(h for h in remaining if claims_fix(claim) and _names(h, words))
+    if named:
+        reason = "the series speaks of a locking hazard that its functions are still part of"
+        return named, Verdict.NOT_REMOVED, reason
     if remaining:
         reason = f"the hazards that its functions are part of ({len(remaining)}) are as they were"
         return (), Verdict.CLEAN, reason

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import msgspec
 
 _AGGREGATE = re.compile(rb"\b(typedef\s+)?(struct|union)\s*(\w+)?\s*\{")
+_MAX_NESTING = 16
 _STOP = re.compile(rb"[;{}]")
 _BRACE = re.compile(rb"[{}]")
 _TYPEDEF = re.compile(
@@ -28,15 +29,16 @@ _FIELD = re.compile(
 )
 _DECLARATOR = re.compile(rb"([\s*]*)\b(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::[^,]*)?$", re.S)
 _VARIABLE = re.compile(
-    rb"^((?:(?:static|extern|const|volatile)[ \t]+)*)((?:struct|union)\s+\w+|\w+_t)\s+(?:const\s+)?"
-    rb"([\w\s*,\[\]]*?\w(?:\s*\[[^\]]*\])*)\s*(=[^=]|;)",
+    rb"^((?:(?:static|extern|const|volatile)[ \t]+)*)((?:struct|union)\s+\w+|\w+_t)\s++"
+    rb"(?:const\s++)?((?:[\w*,\s]|\[[^\]\n]*\]){1,400}+)(=[^=]|;)",
     re.M,
 )
 _INITIALISER = re.compile(rb"\bstruct\s+(\w+)\s+(\w+)\s*(?:\[[^\]]*\]\s*)*=\s*(?:\([^)]*\)\s*)?\{")
 _DESIGNATED = re.compile(rb"\.\s*(\w+(?:\s*\.\s*\w+)*)\s*=\s*&?\s*([A-Za-z_]\w*)\s*(?=[,}\n])")
 _DEFINER = re.compile(
     rb"^[ \t]*(static[ \t]+|extern[ \t]+)?"
-    rb"((?:DEFINE|DECLARE)_\w+|\w*NOTIFIER_HEAD|\w*ATTR_\w+)[ \t]*\(([^;{}()]*(?:\([^()]*\)[^;{}()]*)*)\)",
+    rb"((?:DEFINE|DECLARE)_\w+|\w*NOTIFIER_HEAD|\w*ATTR_\w+)[ \t]*"
+    rb"\(([^;{}()]*(?:\([^()]*\)[^;{}()]*)*)\)",
     re.M,
 )
 
@@ -97,11 +99,11 @@ def aggregates(code: bytes) -> tuple[tuple[Struct, ...], dict[str, str], tuple[V
             continue
         end = _matching_brace(code, match.end() - 1)
         if end < 0:
-            continue
+            break
         previous = end
         fields: dict[str, str] = {}
         tag = f"struct {match[3].decode('latin-1')}" if match[3] else ""
-        _fields(code, match.end(), end, "", fields, structs)
+        _fields(code, match.end(), end, fields, structs)
         tail_end = code.find(b";", end)
         tail = code[end + 1 : tail_end if tail_end >= 0 else end + 1]
         names = list(_declarators(tail.split(b"=")[0])) if len(tail) < 400 else []
@@ -131,21 +133,26 @@ def _matching_brace(code: bytes, opening: int) -> int:
 
 
 def _fields(
-    code: bytes, start: int, end: int, prefix: str, out: dict[str, str], structs: list[Struct]
+    code: bytes,
+    start: int,
+    end: int,
+    out: dict[str, str],
+    structs: list[Struct],
+    depth: int = 0,
 ) -> None:
     """Collect the fields between *start* and *end*, descending into nested bodies."""
     position = start
     while (match := _STOP.search(code, position, end)) is not None:
         text = code[position : match.start()]
         if match[0] == b";":
-            _field(text, prefix, out)
+            _field(text, out)
             position = match.end()
             continue
         if match[0] == b"}":
             position = match.end()
             continue
         close = _matching_brace(code, match.start())
-        if close < 0 or close > end:
+        if close < 0 or close > end or depth > _MAX_NESTING:
             return
         semicolon = code.find(b";", close, end)
         if semicolon < 0:
@@ -155,22 +162,22 @@ def _fields(
         if words and words[-1] != b"{" and (b"struct" in words or b"union" in words):
             tagged = words[-1] not in (b"struct", b"union")
             inner: dict[str, str] = {}
-            _fields(code, match.end(), close, "", inner, structs)
+            _fields(code, match.end(), close, inner, structs, depth + 1)
             if tagged:
                 tag = f"struct {words[-1].decode('latin-1')}"
                 structs.append(Struct(tag, inner))
-                out.update((prefix + name, tag + stars) for name, stars in names)
+                out.update((name, tag + stars) for name, stars in names)
             if not tagged or not names:
-                for lead in [prefix + name + "." for name, _ in names] or [prefix]:
+                for lead in [name + "." for name, _ in names] or [""]:
                     out.update((lead + path, kind) for path, kind in inner.items())
         position = semicolon + 1
 
 
-def _field(text: bytes, prefix: str, out: dict[str, str]) -> None:
+def _field(text: bytes, out: dict[str, str]) -> None:
     if b"(" in text:
         pointer = re.search(rb"\(\s*\*+\s*(?:const\s+)?(\w+)\s*(?:\[[^\]]*\])?\s*\)\s*\(", text)
         if pointer is not None:
-            out[prefix + pointer[1].decode("latin-1")] = "()"
+            out[pointer[1].decode("latin-1")] = "()"
             return
     text = b"\n".join(line for line in text.split(b"\n") if not line.lstrip().startswith(b"#"))
     match = _FIELD.match(text.strip())
@@ -178,7 +185,7 @@ def _field(text: bytes, prefix: str, out: dict[str, str]) -> None:
         return
     base = spell_type(match[1])
     for name, stars in _declarators(match[2] + match[3]):
-        out[prefix + name] = base + stars
+        out[name] = base + stars
 
 
 def _declarators(text: bytes) -> Iterator[tuple[str, str]]:
@@ -225,7 +232,7 @@ def initialisers(code: bytes) -> Iterator[Initialiser]:
     for match in _INITIALISER.finditer(code):
         end = _matching_brace(code, match.end() - 1)
         if end < 0:
-            continue
+            break
         tag = f"struct {match[1].decode('latin-1')}"
         variable = match[2].decode("latin-1")
         for entry in _DESIGNATED.finditer(code, match.end(), end + 1):

@@ -39,10 +39,22 @@ class Describer:
 
     def evidence(self, finding: Finding) -> Evidence:
         """Both sides of a finding, step by step."""
-        steps = self._steps(finding.leg)
+        steps = self._balance(finding) if finding.imbalance else self._steps(finding.leg)
         closing = tuple(self.chain(leg) for leg in finding.closing)
         at = next((s.line for s in steps[1:] if s.function == finding.site[1]), 0)
         return Evidence(line=at or (steps[0].line if steps else 0), chain=steps, closing=closing)
+
+    def _balance(self, finding: Finding) -> tuple[Step, ...]:
+        """Where the lock is taken, and the way out that leaves it as the others do not."""
+        file, function = finding.site
+        slip = finding.imbalance
+        assert slip is not None  # noqa: S101 - asked by the caller
+        ref = self._view.function(finding.leg.function)
+        end = slip.leaves or (self._view.end_of(ref) if ref is not None else 0)
+        if slip.taken:
+            taken = Step(function, file, slip.taken, slip.call, slip.node)
+            return taken, Step(function, file, end, "return", slip.node)
+        return (Step(function, file, end, "return", slip.node),)
 
     def chain(self, leg: Leg) -> Chain:
         """One leg: in which context, and the calls from holding to blocking."""

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from reviewbot.locking.body import Flow, Local, read_body, split_arguments
+from reviewbot.locking.body import Flow, Local, read_body
 from reviewbot.locking.declarations import (
     Definer,
     Initialiser,
@@ -27,6 +27,7 @@ from reviewbot.locking.declarations import (
     spell_type,
     variables,
 )
+from reviewbot.locking.expressions import split_arguments
 from reviewbot.locking.source import (
     Cut,
     Lines,
@@ -34,10 +35,11 @@ from reviewbot.locking.source import (
     cut_functions,
     matching_paren,
     split_directives,
+    without_attributes,
     without_comments,
 )
 
-VERSION = 1
+VERSION = 2
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 
@@ -111,7 +113,7 @@ _KEYWORDS = frozenset(
     b" FIELD_GET".split()
 )
 _DECLARED = re.compile(
-    rb"\b((?:struct|union)\s+\w+|\w+_t)\s+(\**)\s*(?:const\s+)?(\w+)((?:\s*(?:=[^;,]*)?,\s*\**\s*\w+)*)"
+    rb"\b((?:struct|union)\s+\w+|\w+_t)\s+(\**)\s*(?:const\s+)?(\w+)((?:\s*(?:=[^;,]{0,200})?,\s*\**\s*\w+)*)"
 )
 _MORE = re.compile(rb",\s*(\**)\s*(\w+)")
 _SETS = re.compile(
@@ -125,9 +127,10 @@ _ANNOTATION = re.compile(
 _PARAMETER = re.compile(
     rb"((?:struct|union|enum)\s+\w+|\w+)\s*(?:const\s*)?([\s*]*)\b(\w+)\s*(?:\[[^\]]*\]\s*)*$"
 )
+_QUALIFIER = re.compile(rb"\b(?:const|volatile|register|restrict)\b")
 _RETURNS = re.compile(rb"\b((?:struct|union)\s+\w+|\w+_t)\s*(\*+)\s*$")
 _LOCK_WORD = re.compile(
-    r"(?:^|_)(?:try|un|raw_?|spin|read_|write_)?lock(?:ed)?(?:_|$)|mutex|_acquire$|_release$|^guard$"
+    r"(?:^|_)(?:try|un|raw_?|spin|read_|write_)?lock(?:ed)?(?:_|$)|mutex|_acquire$|_release$|^(?:scoped_(?:cond_)?)?guard$"
 )
 _LOCK_TYPE = re.compile(r"lock|mutex|sem|srcu|work|timer")
 _MACRO_CALL = re.compile(rb"\b[a-z_]\w*\s*\(")
@@ -148,7 +151,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
     code, macros = split_directives(clean)
     lines = Lines(text)
     cuts = tuple(cut_functions(code))
-    outside = _outside(code, cuts)
+    outside = without_attributes(_outside(code, cuts))
     local_names = frozenset(cut.name.encode("latin-1") for cut in cuts)
     functions: list[Function] = []
     errors = 0
@@ -259,6 +262,18 @@ def _function(
     return function, errors
 
 
+def lacks_flow(facts: FileFacts, wrappers: AbstractSet[str]) -> bool:
+    """Whether a function calls one of *wrappers* and was read without a flow.
+
+    Which names are wrappers is known only when a tree has been linked; such a file
+    is read again with them in the vocabulary.
+    """
+    return any(
+        not function.flows and not wrappers.isdisjoint(function.calls.split())
+        for function in facts.functions
+    )
+
+
 def worth_a_flow(names: AbstractSet[str], vocabulary: AbstractSet[str]) -> bool:
     """Whether a function that makes these calls can hold, wait for or register anything."""
     return not names.isdisjoint(vocabulary) or any(_LOCK_WORD.search(name) for name in names)
@@ -289,7 +304,10 @@ def _last_expression(text: bytes) -> bytes:
 
 
 def _called_plainly(body: bytes, name: bytes) -> bool:
-    return re.search(rb"(?<![.>\w])(?<!->)[ \t]*" + name + rb"[ \t]*\(", body) is not None
+    return any(
+        not body[max(0, match.start() - 8) : match.start()].rstrip().endswith((b".", b"->"))
+        for match in re.finditer(rb"\b" + name + rb"[ \t]*+\(", body)
+    )
 
 
 _EXPRESSION_END = re.compile(rb"[A-Za-z_]\w*(?:\[[^\]]*\]|\s*(?:->|\.)\s*\w+)*\s*$")
@@ -311,7 +329,7 @@ def parameters(text: bytes) -> tuple[tuple[str, str], ...]:
     """(name, type) of each parameter in a list; unnamed ones get an empty name."""
     out: list[tuple[str, str]] = []
     for part in _top_level_commas(text):
-        match = _PARAMETER.search(part.strip())
+        match = _PARAMETER.search(_QUALIFIER.sub(b" ", part).strip())
         if match is not None and b"(" not in part:
             out.append(
                 (match[3].decode("latin-1"), spell_type(match[1]) + "*" * match[2].count(b"*"))
@@ -374,7 +392,7 @@ def _guards(code: bytes, lines: Lines) -> list[Function]:
     for match in _GUARD_DEFINER.finditer(code):
         close = matching_paren(code, match.end() - 1)
         if close < 0:
-            continue
+            break
         args = split_arguments(code[match.end() : close].decode("latin-1"))
         if match[1] in (b"DEFINE_GUARD", b"DEFINE_LOCK_GUARD_1") and len(args) >= 4:
             name, lock, unlock = args[0], args[2], args[3]

@@ -76,6 +76,11 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     """An assertion: these are held on entry of the function that makes the call."""
     touches: tuple[Touch, ...] = ()
 
+    @property
+    def changes_held(self) -> bool:
+        """Whether a caller holds other locks after the call than before."""
+        return bool(self.acquires or self.releases)
+
     def __bool__(self) -> bool:
         return bool(self.acquires or self.releases or self.holds or self.touches)
 
@@ -114,10 +119,12 @@ class Exit(msgspec.Struct, frozen=True, array_like=True):
 
     line: int
     value: str
-    """``0`` or ``1`` if the result is known to be zero or not, else empty."""
+    """``0`` for zero, ``-`` for an error code, ``1`` for another non-zero result, else empty."""
     held: tuple[Held, ...]
     released: tuple[tuple[str, str], ...]
     """(lock, mode) given back that was not taken here."""
+    params: tuple[tuple[str, bool], ...]
+    """What is known of conditions on parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +136,12 @@ class Walk:
     capped: bool
 
 
+_INTEGERS = frozenset({"int", "long", "ssize_t", "s32", "s64"})
 Lookup = Callable[[str], Effects | None]
 ClassOf = Callable[[str], str]
 
 _WORDS = re.compile(r"@?[A-Za-z_]\w*")
+_WRAPPED = re.compile(r"^\(&?(\w+)\)(?=->|\.|$)")
 _CAST = re.compile(r"^\((?:const )?(?:struct |union )?\w+ ?\**\)(?=[\w(&*])")
 
 
@@ -144,6 +153,8 @@ def lock_expression(argument: str, locals_: Mapping[str, Local]) -> str:
             text = text[1:]
         elif text.startswith("(") and text.endswith(")") and _balanced(text[1:-1]):
             text = text[1:-1]
+        elif (wrapped := _WRAPPED.match(text)) is not None:
+            text = wrapped[1] + text[wrapped.end() :]  # a macro's (x)->lock
         elif (cast := _CAST.match(text)) is not None:
             text = text[cast.end() :]
         else:
@@ -165,11 +176,20 @@ def lock_expression(argument: str, locals_: Mapping[str, Local]) -> str:
             text = alias[1:] + ("." + rest[2:] if rest.startswith("->") else rest)
             if rest and not rest.startswith(("->", "[")):
                 break
-        elif local.type.endswith("*") and re.fullmatch(r"[\w.>\-\[\]]+", alias):
+        elif local.type.endswith("*") and _typed_path(alias, locals_):
             text = alias + rest
         else:
             break
     return text
+
+
+def _typed_path(alias: str, locals_: Mapping[str, Local]) -> bool:
+    """Whether *alias* is ``a->b.c`` from something whose type is known."""
+    root = _WORDS.match(alias)
+    if root is None or re.fullmatch(r"[\w.>\-\[\]]+", alias) is None:
+        return False
+    local = locals_.get(root[0])
+    return local is None or local.type.rstrip("*") not in ("", "void")
 
 
 def _balanced(text: str) -> bool:
@@ -227,9 +247,13 @@ class _Record:
     released: dict[tuple[int, str, tuple[str, ...], str], frozenset[str]] = field(
         default_factory=dict
     )
-    exits: dict[tuple[int, str, tuple[Held, ...], frozenset[tuple[str, str]]], None] = field(
-        default_factory=dict
+    exits: dict[tuple[int, str, tuple[Held, ...], frozenset[tuple[str, str]], Knowledge], None] = (
+        field(default_factory=dict)
     )
+
+    def nothing_released(self, event: Event) -> None:
+        """The call is reached with nothing of the caller's given back."""
+        self.released[event.line, event.name, event.args, event.result] = frozenset()
 
     def point(self, event: Event, state: _State) -> None:
         key = (event.line, event.name, event.args, event.result)
@@ -260,8 +284,8 @@ def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[
         for (line, name, args, result), held in record.held.items()
     )  # fmt: skip
     exits = tuple(
-        Exit(line, value, held, tuple(sorted(released)))
-        for line, value, held, released in record.exits
+        Exit(line, value, held, tuple(sorted(released)), tuple(sorted(params)))
+        for line, value, held, released, params in record.exits
     )
     return Walk(points, exits, capped)
 
@@ -334,15 +358,29 @@ class _Walker:
                 asked[block.key] = asked.get(block.key, 0) + 1
             for event in block.events:
                 if event.name == "=":
-                    if event.args:
+                    if event.args and not event.args[0].startswith("="):
                         constants.add(event.result)
                 elif event.result and self._conditional(event.name):
                     constants.add(event.result)
         return {
             key: tuple(_WORDS.findall(key))
             for key, count in asked.items()
-            if (count > 1 or key in constants) and key not in ("0", "1")
+            if (count > 1 or key in constants or self._on_parameter(key))
+            and key not in ("0", "1", "-")
         }
+
+    def _on_parameter(self, key: str) -> bool:
+        """Whether a condition asks for nothing but parameters: what the caller chose."""
+        words = _WORDS.findall(key)
+        return (
+            bool(words)
+            and "(" not in key
+            and "->" not in key
+            and all(
+                (local := self._locals.get(word)) is not None and local.param >= 0
+                for word in words[:1]
+            )
+        )
 
     def _conditional(self, name: str) -> bool:
         effects = self._effects_of(name)
@@ -370,7 +408,8 @@ class _Walker:
                 for target in self._blocks[number].targets:
                     live[number] |= live[target]
                 changed |= len(live[number]) != size
-        return [frozenset(keys) for keys in live]
+        asked = {key for key in self._keys if self._on_parameter(key)}
+        return [frozenset(keys | asked) for keys in live]
 
     def _project(self, state: _State, number: int) -> _State:
         live = self._live[number]
@@ -383,18 +422,48 @@ class _Walker:
 
     def _event(self, event: Event, states: list[_State]) -> list[_State]:
         if event.name == "=":
-            return [self._assigned(state, event.result, event.args) for state in states]
+            return [
+                self._assigned(self._moved(state, event), event.result, event.args)
+                for state in states
+            ]
         effects = self._effects_of(event.name)
         out: list[_State] = []
         for state in states:
             if state.held or state.released or effects is not None:
                 self._record.point(event, state)
-            after = self._assigned(state, event.result, ()) if event.result else state
+            else:
+                self._record.nothing_released(event)
+            after = state
+            if event.result:
+                after = self._assigned(self._moved(state, event), event.result, ())
             if effects is None:
                 out.append(after)
             else:
                 out.extend(self._apply(event, effects, after))
         return list(dict.fromkeys(out)) if len(out) > 1 else out
+
+    def _moved(self, state: _State, event: Event) -> _State:
+        """After an assignment, a held lock that was named by the variable has no name left.
+
+        After ``d = next`` what was ``next->lock`` is called ``d->lock``, as the code
+        that walks a list hand over hand does.
+        """
+        target = event.result
+        if not state.held or not target.isidentifier():
+            return state
+        source = event.args[0][1:] if event.args and event.args[0].startswith("=") else ""
+        held: dict[tuple[str, str], Held] = {}
+        for lock in state.held:
+            words = _WORDS.findall(lock.lock)
+            new = lock
+            if target in words and "@" not in lock.lock:
+                cls = self._class_of(lock.lock) or lock.cls
+                new = msgspec.structs.replace(lock, lock=f"{lock.lock}@{event.line}", cls=cls)
+            elif source and words[:1] == [source]:
+                new = msgspec.structs.replace(lock, lock=target + lock.lock[len(source) :])
+            held.setdefault((new.lock, new.mode), new)
+        after = tuple(held.values())
+        return state if after == state.held else _State(after, state.released, state.known)
 
     def _assigned(self, state: _State, target: str, constant: tuple[str, ...]) -> _State:
         known = state.known
@@ -404,8 +473,8 @@ class _Walker:
                 for key, value in known
                 if target not in self._keys.get(_base(key), ()) and _base(key) != target
             )
-        if constant and target in self._keys:
-            known |= {(target, constant[0] == "1")}
+        if constant and constant[0] in ("0", "1", "-") and target in self._keys:
+            known |= {(target, constant[0] != "0")}
         return state if known is state.known else _State(state.held, state.released, known)
 
     def _apply(self, event: Event, effects: Effects, state: _State) -> list[_State]:
@@ -464,9 +533,12 @@ class _Walker:
             cls=effect.cls,
         )
         regained = next((pair for pair in state.released if pair[0] == lock), None)
-        if regained is not None:
-            taken = _State(state.held, state.released - {regained}, state.known)
-        elif len(state.held) >= MAX_DEPTH or held in state.held:
+        if regained is not None:  # the caller's, given back to it: held on return as on entry
+            back = msgspec.structs.replace(held, entry=True)
+            taken = _State((*state.held, back), state.released - {regained}, state.known)
+        elif len(state.held) >= MAX_DEPTH or any(
+            h == held or (h.entry and h.lock == lock and h.mode == held.mode) for h in state.held
+        ):
             taken = state
         else:
             taken = _State((*state.held, held), state.released, state.known)
@@ -504,10 +576,13 @@ class _Walker:
         if position is None and state.held:
             cls = self._class(lock, effect.cls)
             same = [n for n, h in enumerate(state.held) if self._class(h.lock, h.cls) == cls]
-            position = same[0] if len(same) == 1 else None
+            nameless = [n for n in same if "@" in state.held[n].lock]
+            position = nameless[0] if nameless else same[0] if len(same) == 1 else None
         if position is not None:
             held = state.held[:position] + state.held[position + 1 :]
-            return _State(held, state.released, state.known)
+            if not state.held[position].entry:
+                return _State(held, state.released, state.known)
+            return _State(held, state.released | {(lock, effect.mode)}, state.known)
         return _State(state.held, state.released | {(lock, effect.mode)}, state.known)
 
     def _learn(self, state: _State, key: str, value: bool) -> _State:
@@ -550,11 +625,17 @@ class _Walker:
         return out or [(target, state) for target in targets]
 
     def _leave(self, key: str, line: int, state: _State) -> None:
-        value = key if key in ("0", "1") else ""
+        value = key if key in ("0", "1", "-") else ""
         if not value and key:
             known = state.knows(key)
-            value = "" if known is None else str(int(known))
-        self._record.exits[(line, value, state.held, state.released)] = None
+            value = "" if known is None else self._nonzero(key) if known else "0"
+        params = frozenset((k, v) for k, v in state.known if self._on_parameter(_base(k)))
+        self._record.exits[(line, value, state.held, state.released, params)] = None
+
+    def _nonzero(self, key: str) -> str:
+        """A variable that is not zero: an error code if it is a plain integer."""
+        local = self._locals.get(key)
+        return "-" if local is not None and local.type in _INTEGERS else "1"
 
 
 def _base(key: str) -> str:

@@ -12,7 +12,7 @@ Functions and virtual callees (``ops struct x.field``) share one number space,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,10 @@ Ids = NDArray[np.int32]
 BLOCKS, READ, NESTED, ENTRY, IN_ATOMIC, SLEEPS = 1, 2, 4, 8, 16, 32
 """Bits of an action's or hold's flags: the lock is taken for reading; nothing may sleep
 while it is held; the action may sleep."""
+FEW_CANDIDATES = 2
+"""Functions behind one (struct, field) up to which each may be meant by any call."""
+MAX_REACHED = 200_000
+"""Callables after which a walk stops."""
 CONTEXT = -1
 """Stands for the function of a hold that is a context: a work item runs its handler."""
 
@@ -76,6 +80,8 @@ class Arrays:
 
     callables: int
     nodes: int
+    place: Ids
+    """Directory number of each callable, -1 for virtual ones."""
     down: Table
     up: Table
     actions: Table
@@ -171,7 +177,7 @@ def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
             holds.update(dict.fromkeys((node, own, target, flags) for target in targets))
         for cls in use.released:
             node = numbering.node(cls)
-            releases.update(dict.fromkeys((node, own, t) for t in targets if t >= 0))
+            releases.update(dict.fromkeys((node, own, target) for target in targets))
     rows.holds.extend(holds)
     rows.releases.extend(releases)
 
@@ -187,35 +193,71 @@ def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
         rows.holds.append((node, CONTEXT, registration.function, 0))
 
 
-def _columns(rows: list[tuple[int, ...]], width: int) -> tuple[Ids, ...]:
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Collected rows, a column at a time."""
+
+    calls: tuple[Ids, ...]
+    actions: tuple[Ids, ...]
+    holds: tuple[Ids, ...]
+    releases: tuple[Ids, ...]
+
+
+def columns_of(rows: Rows) -> Columns:
+    """Rows as arrays."""
+    return Columns(
+        _columns(rows.calls, 2),
+        _columns(rows.actions, 3),
+        _columns(rows.holds, 4),
+        _columns(rows.releases, 3),
+    )
+
+
+def _columns(rows: Sequence[tuple[int, ...]], width: int) -> tuple[Ids, ...]:
     if not rows:
         return tuple(np.empty(0, np.int32) for _ in range(width))
     array = np.array(rows, np.int32)
-    return tuple(array[:, n] for n in range(width))
+    return tuple(np.ascontiguousarray(array[:, n]) for n in range(width))
 
 
-def build_arrays(rows: Rows, callables: int, nodes: int, ops_from: int) -> Arrays:
+def concatenate(parts: Sequence[Columns]) -> Columns:
+    """All rows of *parts* in one."""
+
+    def join(tables: Iterable[tuple[Ids, ...]]) -> tuple[Ids, ...]:
+        return tuple(np.concatenate(columns) for columns in zip(*tables, strict=True))
+
+    return Columns(
+        join(part.calls for part in parts),
+        join(part.actions for part in parts),
+        join(part.holds for part in parts),
+        join(part.releases for part in parts),
+    )
+
+
+def build_arrays(rows: Columns, callables: int, nodes: int, ops_from: int, place: Ids) -> Arrays:
     """Index collected rows; virtual callables are numbered from *ops_from* on.
 
+    *place* gives the directory numbers of the callables below *ops_from*.
     A virtual callee with too many candidates leads nowhere: following it would
     connect everything with everything.
     """
-    caller, callee = _columns(rows.calls, 2)  # type: ignore[arg-type]
+    caller, callee = rows.calls
     if len(caller):
         fan = np.bincount(caller[caller >= ops_from] - ops_from, minlength=callables - ops_from)
         wide = np.zeros(callables, bool)
         wide[ops_from:] = fan > MAX_OPS_CANDIDATES
         keep = ~wide[caller]
         caller, callee = caller[keep], callee[keep]
-    actions = _columns(rows.actions, 3)  # type: ignore[arg-type]
-    holds = _columns(rows.holds, 4)  # type: ignore[arg-type]
+    actions, holds = rows.actions, rows.holds
     into = holds[2] >= 0
     onto = tuple(column[~into] for column in holds)
     onto = (onto[0], onto[1], -1 - onto[2], onto[3])
-    releases = _columns(rows.releases, 3)  # type: ignore[arg-type]
+    places = np.full(callables, -1, np.int32)
+    places[: len(place)] = place
     return Arrays(
         callables,
         nodes,
+        places,
         down=Table.build((caller, callee), 0, callables),
         up=Table.build((caller, callee), 1, callables),
         actions=Table.build(actions, 0, callables),
@@ -223,7 +265,7 @@ def build_arrays(rows: Rows, callables: int, nodes: int, ops_from: int) -> Array
         holds=Table.build(holds, 0, nodes),
         held_into=Table.build(tuple(column[into] for column in holds), 2, callables),
         held_onto=Table.build(onto, 2, nodes),
-        releases=Table.build(releases, 0, nodes),
+        releases=Table.build(rows.releases, 0, nodes),
     )
 
 
@@ -286,6 +328,22 @@ class Graph:
             )
             self._dead[old_ids] = True
         self.callables = size
+        self._place: Ids = np.full(size, -1, np.int32)
+        self._place[: base.callables] = base.place
+        if extra is not None:
+            own = extra.place
+            self._place[base.callables :] = own[base.callables :]
+        self._fan: Ids | None = None
+
+    def _wide(self, callers: Ids) -> NDArray[np.bool_]:
+        """Which of *callers* are virtual with more candidates than can all be meant."""
+        if self._fan is None:
+            fan = np.zeros(self.callables, np.int64)
+            fan[: self._base.callables] = np.diff(self._base.down.starts)
+            if self._extra is not None:
+                fan += np.diff(self._extra.down.starts)
+            self._fan = np.where(self._place < 0, fan, 0).astype(np.int32)
+        return self._fan[callers] > FEW_CANDIDATES
 
     def callees(self, numbers: Ids) -> tuple[Ids, Ids]:
         """(caller, callee) pairs going down from *numbers*."""
@@ -381,37 +439,43 @@ class Graph:
         return tuple(column[keep] for column in rows)
 
     def released_at(self, node: int) -> frozenset[tuple[int, int]]:
-        """(function, callee) pairs where *node*, held by a caller, is released meanwhile."""
+        """(function, callee) pairs where *node*, held by a caller, is released meanwhile.
+
+        Instead of a callee it may be ``-1 - n``: the function blocks on node n itself.
+        """
         key = np.array([node], np.int32)
         _, function, callee = self._base.releases.rows(key)
         keep = ~self._dead[function]
-        pairs = set(
-            zip(function[keep].tolist(), self._redirect[callee[keep]].tolist(), strict=True)
-        )
+        onto = np.where(callee >= 0, self._redirect[np.maximum(callee, 0)], callee)
+        pairs = set(zip(function[keep].tolist(), onto[keep].tolist(), strict=True))
         if self._extra is not None:
             _, function, callee = self._extra.releases.rows(key)
             pairs.update(zip(function.tolist(), callee.tolist(), strict=True))
         return frozenset(pairs)
 
-    def reach_down(self, seeds: Iterable[int], depth: int, limit: int = 200_000) -> Reach:
-        """Callables that *seeds* may run, within *depth* calls."""
-        return self._reach(seeds, depth, limit, down=True, avoid=frozenset())
+    def reach_down(self, seeds: Iterable[int], depth: int, home: Ids) -> Reach:
+        """Callables that *seeds* may run, within *depth* calls.
+
+        A call through a struct with many candidates is followed only to those in one
+        of the directories *home*: the others belong to somebody else's objects.
+        """
+        return self._reach(seeds, depth, home, down=True, avoid=frozenset())
 
     def reach_up(
         self,
         seeds: Iterable[int],
         depth: int,
+        home: Ids,
         avoid: frozenset[tuple[int, int]] = frozenset(),
-        limit: int = 200_000,
     ) -> Reach:
         """Callables that may run one of *seeds*, within *depth* calls, not along *avoid*."""
-        return self._reach(seeds, depth, limit, down=False, avoid=avoid)
+        return self._reach(seeds, depth, home, down=False, avoid=avoid)
 
     def _reach(
         self,
         seeds: Iterable[int],
         depth: int,
-        limit: int,
+        home: Ids,
         down: bool,
         avoid: frozenset[tuple[int, int]],
     ) -> Reach:
@@ -421,11 +485,12 @@ class Graph:
         seen = np.zeros(self.callables, bool)
         seen[frontier] = True
         for level in range(1, depth + 1):
-            if not len(frontier) or len(hop) >= limit:
+            if not len(frontier) or len(hop) >= MAX_REACHED:
                 break
             caller, callee = self.callees(frontier) if down else self.callers(frontier)
             origin, found = (caller, callee) if down else (callee, caller)
             fresh = ~seen[found]
+            fresh &= ~self._wide(caller) | np.isin(self._place[callee], home)
             if avoid:
                 pairs = zip(caller.tolist(), callee.tolist(), strict=True)
                 fresh &= np.fromiter((p not in avoid for p in pairs), bool, len(caller))

@@ -23,12 +23,14 @@ from reviewbot.locking.graph import (
     NESTED,
     READ,
     SLEEPS,
+    Ids,
     Reach,
     rows_of,
     sleeps,
 )
+from reviewbot.locking.index import directory_of
 from reviewbot.locking.instances import same_object
-from reviewbot.locking.link import Action, LinkedFunction, Taken, Use
+from reviewbot.locking.link import Action, Imbalance, LinkedFunction, Taken, Use
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.view import View
@@ -36,7 +38,13 @@ from reviewbot.locking.view import View
 DEPTH = 6
 """Calls followed from where a lock is held to where the wait is."""
 ATOMIC_DEPTH = 3
-"""The same for what may sleep: deep down almost everything may, under some condition."""
+"""The same for what may sleep in other files: deep down almost everything may, somehow."""
+MAX_CYCLE = 8
+"""Calls in both halves of a cycle together; a longer proof convinces nobody."""
+MAX_THIRDS = 40
+"""Locks held over taking one, up to which cycles of three are looked for."""
+NEAR = 2
+"""Calls in each part of such a cycle."""
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
 _WORKER_POOL = "srcu-gp"
@@ -71,6 +79,7 @@ class Finding:
     """Callee through which the site's function blocks; empty if it blocks itself."""
     leg: Leg
     closing: tuple[Leg, ...]
+    imbalance: Imbalance | None = None
 
     @property
     def key(self) -> tuple[HazardKind, frozenset[str]]:
@@ -82,6 +91,8 @@ class Finder:
     """Looks for hazards in one tree; keeps what it worked out about the tree."""
 
     view: View
+    home: Ids
+    """Directories whose functions are meant by calls through a struct."""
     _ups: dict[tuple[int, bool], Reach] = field(default_factory=dict)
     _downs: dict[int, Reach] = field(default_factory=dict)
     _into: dict[tuple[int, bool], dict[int, list[Leg]]] = field(default_factory=dict)
@@ -101,7 +112,7 @@ class Finder:
 
     def _down(self, function: int) -> Reach:
         if function not in self._downs:
-            self._downs[function] = self.view.graph.reach_down([function], DEPTH)
+            self._downs[function] = self.view.graph.reach_down([function], DEPTH, self.home)
         return self._downs[function]
 
     def _up(self, node: int, writers_only: bool) -> Reach:
@@ -112,7 +123,7 @@ class Finder:
             keep = (flags & BLOCKS) != 0
             if writers_only:
                 keep &= (flags & READ) == 0
-            self._ups[key] = self.view.graph.reach_up(actors[keep].tolist(), DEPTH)
+            self._ups[key] = self.view.graph.reach_up(actors[keep].tolist(), DEPTH, self.home)
         return self._ups[key]
 
     def _leading_to(self, node: int, writers_only: bool) -> dict[int, list[Leg]]:
@@ -158,6 +169,8 @@ class Finder:
         for function in functions:
             for finding in self._of_function(function):
                 out.setdefault((finding.key, finding.site, finding.via), finding)
+            for finding in self._of_handler(function):
+                out.setdefault((finding.key, finding.site, finding.via), finding)
             for finding in self._of_callers(function, volatile.get(function, frozenset())):
                 out.setdefault((finding.key, finding.site, finding.via), finding)
         return list(out.values())
@@ -174,6 +187,29 @@ class Finder:
                         continue
                     leg = Leg(taken.node, target, function, path)
                     yield from self._close(leg, _bits(taken), flags)
+
+    def _of_handler(self, function: int) -> Iterator[Finding]:
+        """Edges of the work items, timers and so on that *function* is the handler of."""
+        nodes = dict.fromkeys(r.node for r in self.view.registered(function))
+        if not nodes:
+            return
+        down = self._down(function)
+        for target, (_, actor, bits) in self._nearest(down).items():
+            path = tuple(reversed(down.path(actor)))
+            for node in nodes:
+                yield from self._close(Leg(node, target, CONTEXT, path), 0, bits)
+
+    def _nearest(self, down: Reach) -> dict[str, tuple[int, int, int]]:
+        """For each node blocked on below, (distance, who blocks, flags)."""
+        actors, found, flags = self.view.graph.actions_of(down.ids())
+        best: dict[str, tuple[int, int, int]] = {}
+        for actor, node, bits in rows_of(actors, found, flags):
+            if bits & BLOCKS:
+                name = self.view.node_name(node)
+                entry = (down.distance[actor], actor, bits)
+                if name not in best or entry < best[name]:
+                    best[name] = entry
+        return best
 
     def _targets(
         self, detail: LinkedFunction, use: Use
@@ -222,28 +258,17 @@ class Finder:
         if not nodes:
             return
         down = self._down(function)
-        targets: list[tuple[str, tuple[int, ...], int]] = []
-        actors, found, flags = self.view.graph.actions_of(down.ids())
-        best: dict[str, tuple[int, int, int]] = {}
-        for actor, node, bits in rows_of(actors, found, flags):
-            if bits & BLOCKS:
-                name = self.view.node_name(node)
-                entry = (down.distance[actor], actor, bits)
-                if name in nodes and (name not in best or entry < best[name]):
-                    best[name] = entry
         targets = [
             (name, tuple(reversed(down.path(actor))), bits)
-            for name, (_, actor, bits) in best.items()
+            for name, (_, actor, bits) in self._nearest(down).items()
+            if name in nodes
         ]
-        up = self.view.graph.reach_up([function], DEPTH)
+        up = self.view.graph.reach_up([function], DEPTH, self.home)
         held, holder, callee, bits_ = self.view.graph.held_into(up.ids())
         rows = sorted(rows_of(held, holder, callee, bits_), key=lambda row: up.distance[row[2]])
         for a, f, c, held_bits in rows[:MAX_HOLDERS]:
             name = self.view.node_name(a)
             above = tuple(up.path(c))  # from the callee down to the function itself
-            avoid = self.view.graph.released_at(a)
-            if avoid and any(pair in avoid for pair in pairwise(above)):
-                continue
             for target, below, bits in targets:
                 if len(above) + len(below) - 1 <= DEPTH:
                     yield from self._close(
@@ -274,12 +299,15 @@ class Finder:
 
     def _close(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         """The hazards that the edge of *leg* is part of."""
-        near = len(leg.path) <= ATOMIC_DEPTH and not self._through_ops(leg)
-        if held & IN_ATOMIC and target & SLEEPS and near:
+        if self._drops(leg):
+            return
+        if held & IN_ATOMIC and target & SLEEPS and self._near(leg):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
         if leg.target == "sleep":
             return
         kinds = self._kinds_of(leg)
+        if kinds == "rcu-gp":  # its readers may not sleep: what blocks in one is found as that
+            return
         if leg.held == leg.target:
             yield from self._self_edge(leg, held, target, kinds)
             return
@@ -291,10 +319,33 @@ class Finder:
         closing = self._choose(back.get(other, []), bool(target & READ), leg)
         if closing is not None:
             yield self._cycle(leg, closing, kinds)
-        elif kinds == _WORKER_POOL and leg.function != CONTEXT:
+        elif not kinds and (third := self._by_a_third(leg, other, back, target)) is not None:
+            yield self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, third)
+        elif kinds == _WORKER_POOL and leg.function != CONTEXT and self._at_home(leg):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:
                 yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
+
+    def _drops(self, leg: Leg) -> bool:
+        """Whether a callee on the way gives back what is held, and takes it again later."""
+        node, target = self.view.node(leg.held), self.view.node(leg.target)
+        if node is None or not leg.path:
+            return False
+        avoid = self.view.graph.released_at(node)
+        if not avoid:
+            return False
+        last = (leg.path[-1], -1 - target) if target is not None else (-1, 0)
+        return last in avoid or any(pair in avoid for pair in pairwise(leg.path))
+
+    def _near(self, leg: Leg) -> bool:
+        """Whether a sleep is close enough to the atomic section to be meant by it."""
+        home = self._spot(leg.function)[0]
+        refs = [self.view.function(number) for number in leg.path]
+        calls = [ref for ref in refs if ref is None or not ref.macro]
+        if any(ref is None for ref in calls):
+            return False
+        own_file = all(ref is not None and ref.file == home for ref in calls)
+        return len(calls) <= (DEPTH if own_file else ATOMIC_DEPTH)
 
     def _kinds_of(self, leg: Leg) -> str:
         """What the leg waits for: empty for a lock, else ``srcu-gp``, ``work`` …"""
@@ -303,8 +354,7 @@ class Finder:
 
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
-            if what != "rcu-gp":  # RCU readers may not sleep: reported as such
-                yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
+            yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
         elif what:
             yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif (
@@ -317,7 +367,11 @@ class Finder:
     def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
         """The best way back: one whose lock conflicts, that does not release it on the way."""
         spot = self._spot(leg.function)
-        usable = [way for way in ways if self._usable(way, target_read)]
+        usable = [
+            way
+            for way in ways
+            if len(way.path) + len(leg.path) <= MAX_CYCLE and self._usable(way, target_read)
+        ]
         if not usable:
             return None
         return min(
@@ -330,6 +384,26 @@ class Finder:
             ),
         )
 
+    def _by_a_third(
+        self, leg: Leg, other: int, back: dict[int, list[Leg]], target: int
+    ) -> tuple[Leg, Leg] | None:
+        """``B → C → A`` for the edge ``A → B``: only plain calls, and few of them."""
+        if len(back) > MAX_THIRDS or len(leg.path) > NEAR:
+            return None
+        for node, ways in back.items():
+            home = self._choose([w for w in ways if len(w.path) <= NEAR], False, leg)
+            if node == other or home is None or self._through_ops(home):
+                continue
+            if home.function == CONTEXT or self._kinds_of(home):
+                continue
+            middle = self._leading_to(node, writers_only=False).get(other, [])
+            first = self._choose(
+                [w for w in middle if len(w.path) <= NEAR], bool(target & READ), leg
+            )
+            if first is not None and first.function != CONTEXT and not self._through_ops(first):
+                return first, home
+        return None
+
     def _usable(self, way: Leg, target_read: bool) -> bool:
         held = self.view.node(way.held)
         if held is None:
@@ -338,8 +412,7 @@ class Finder:
             taken = self.taken(way)
             if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
                 return False
-            avoid = self.view.graph.released_at(held)
-            if any(pair in avoid for pair in pairwise(way.path)):
+            if self._drops(way):
                 return False
         return True
 
@@ -355,6 +428,18 @@ class Finder:
         if not what and back and closing.function != CONTEXT:
             leg, closing = closing, leg
         return self._finding(kind, leg, (closing,))
+
+    def _at_home(self, leg: Leg) -> bool:
+        """Whether the wait is in the directory of the function that holds the lock.
+
+        Far below the driver core half the kernel waits for some grace period: true, and
+        nothing that a patch to its caller could be asked to mend.
+        """
+        own, actor = (
+            self._spot(leg.function),
+            self._spot(leg.path[-1] if leg.path else leg.function),
+        )
+        return directory_of(own[0]) == directory_of(actor[0])
 
     def _blocked_work(self, back: dict[int, list[Leg]], leg: Leg) -> Leg | None:
         """A work item that blocks on what *leg* holds, if there is one."""
@@ -376,6 +461,8 @@ class Finder:
         classes = [leg.held]
         if kind is not HazardKind.SLEEP_IN_ATOMIC and leg.target != leg.held:
             classes.append(leg.target)
+        if len(closing) > 1:
+            classes.extend(way.held for way in closing if way.held not in classes)
         function, via = leg.function, self._via(leg)
         if function == CONTEXT:
             function, via = leg.path[0], ""
@@ -395,7 +482,13 @@ class Finder:
         for imbalance in detail.imbalances:
             leg = Leg(imbalance.node, imbalance.node, function, ())
             yield Finding(
-                HazardKind.LOCK_IMBALANCE, (imbalance.node,), self._spot(function), "", leg, ()
+                HazardKind.LOCK_IMBALANCE,
+                (imbalance.node,),
+                self._spot(function),
+                "",
+                leg,
+                (),
+                imbalance,
             )
 
     # proof

@@ -41,7 +41,7 @@ def report(view: View, name: str) -> LockReport | None:
     node = view.node(name)
     if node is None:
         return None
-    finder = Finder(view)
+    finder = Finder(view, view.directories(()))
     return LockReport(
         name, _takers(view, name, node), _held_over(finder, name, node), _handlers(view, name)
     )

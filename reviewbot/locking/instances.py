@@ -12,7 +12,8 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from reviewbot.locking.body import Local, split_arguments
+from reviewbot.locking.body import Local
+from reviewbot.locking.expressions import split_arguments
 from reviewbot.locking.facts import parameters
 from reviewbot.locking.flow import substitute
 from reviewbot.locking.source import matching_paren

@@ -99,6 +99,8 @@ class Imbalance(msgspec.Struct, frozen=True, array_like=True):
     instance: str
     taken: int
     """Line on which it was taken; 0 if the fault is an unlock of what is not held."""
+    call: str
+    """The call that took it; empty for an unlock of what is not held."""
     leaves: int
     """Line of the return, 0 for the end of the function."""
 
@@ -312,7 +314,7 @@ class _FileLinker:
             result = self._linker.walk(function, self._lookup, self._classifier)
             capped = result.capped
             uses = tuple(self._uses(function, result.points, calls, actions))
-            imbalances = tuple(self._imbalances(function, result.exits))
+            imbalances = tuple(self._imbalances(function, result))
         return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, imbalances, capped)
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
@@ -527,36 +529,54 @@ class _FileLinker:
 
     # balance
 
-    def _imbalances(self, function: Function, exits: tuple[Exit, ...]) -> Iterable[Imbalance]:
+    def _imbalances(self, function: Function, walk_: Walk) -> Iterable[Imbalance]:
         """Ways out that keep what all the others give back, or give back what was not taken."""
+        moved = {held.cls for use in walk_.points for held in use.held if "@" in held.lock}
+        exits = walk_.exits
         own: dict[str, Held] = {}
         for leave in exits:
             for held in leave.held:
-                if not held.entry:
+                if not held.entry and "@" not in held.lock:
                     own.setdefault(held.lock, held)
         for lock, held in own.items():
             keeping = [e for e in exits if any(h.lock == lock for h in e.held)]
             if not _odd_one_out(keeping, exits):
                 continue
             place, expression = self._place(lock, function)
-            if place.cls:
+            if place.cls and place.cls not in moved:
                 for leave in keeping:
-                    yield Imbalance(place.cls, expression, held.line, leave.line)
+                    yield Imbalance(place.cls, expression, held.line, held.call, leave.line)
         for lock in sorted({name for leave in exits for name, _ in leave.released}):
             giving = [e for e in exits if any(name == lock for name, _ in e.released)]
             if not _odd_one_out(giving, exits):
                 continue
             place, expression = self._place(lock, function)
-            if place.cls:
+            if place.cls and place.cls not in moved:
                 for leave in giving:
-                    yield Imbalance(place.cls, expression, 0, leave.line)
+                    yield Imbalance(place.cls, expression, 0, "", leave.line)
 
 
 def _odd_one_out(some: list[Exit], every: tuple[Exit, ...]) -> bool:
-    """Whether these ways out differ from the rest though they report the same result."""
+    """Whether these ways out differ from the rest without a result or parameter that says so.
+
+    A function that returns a lock held says so by its result; one way out on an error
+    that keeps what the others give back is a slip, and so are two ways out that report
+    the same and do not leave the same.
+    """
     rest = [leave for leave in every if leave not in some]
-    if not rest or not some:
+    if not rest or not some or _chosen_by_caller(some, rest):
         return False
-    return not {leave.value for leave in some}.isdisjoint({leave.value for leave in rest}) or (
-        {leave.value for leave in some} == {"1"} and {leave.value for leave in rest} <= {"0", "1"}
-    )
+    with_it, without = {leave.value for leave in some}, {leave.value for leave in rest}
+    return not with_it.isdisjoint(without) or with_it == {"-"}
+
+
+def _chosen_by_caller(some: list[Exit], rest: list[Exit]) -> bool:
+    """Whether a condition on a parameter tells these ways out from the rest."""
+    keys = {key for leave in some for key, _ in leave.params}
+    for key in keys:
+        here = {value for leave in some for k, value in leave.params if k == key}
+        there = {value for leave in rest for k, value in leave.params if k == key}
+        told = all(any(k == key for k, _ in leave.params) for leave in [*some, *rest])
+        if told and here.isdisjoint(there):
+            return True
+    return False

@@ -41,6 +41,10 @@ NONE = -1
 SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex"})
 """Kinds of lock whose blocking acquisition may sleep."""
 SPINNING = frozenset({"spinlock", "rwlock"})
+KINDS = (
+    "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "spinlock", "rwlock", "srcu",
+    "rcu", "irq-off", "preempt-off",
+)  # fmt: skip
 READERS = frozenset({"srcu", "rcu"})
 """Read-side critical sections: entering waits for nobody, a grace period waits for the exit."""
 ATOMIC = frozenset({"spinlock", "rwlock", "rcu", "irq-off", "preempt-off"})
@@ -58,6 +62,7 @@ class Primitive:
     what: str = ""
     arg: int = NONE
     object: str = ""
+    below: str = ""
     mode: str = "write"
     irq: str = ""
     function: int = NONE
@@ -121,8 +126,9 @@ class Primitives(Mapping[str, Primitive]):
 
 _KEYS = {
     "names": list, "role": str, "header": str, "lock": str, "what": str, "arg": (int, str),
-    "object": str, "mode": str, "irq": str, "function": int, "thread": int, "queue": int,
-    "queue-object": str, "flags": int, "fixed-flags": str, "nested": bool, "blocks": bool,
+    "object": str, "below": str, "mode": str, "irq": str, "function": int, "thread": int,
+    "queue": int, "queue-object": str, "flags": int, "fixed-flags": str, "nested": bool,
+    "blocks": bool,
 }  # fmt: skip
 
 
@@ -133,13 +139,14 @@ def _entries(table: Mapping[str, Any], where: str) -> Iterable[Primitive]:
             raise ConfigError(
                 f"{where}: unknown key {key!r} in a primitive; known are {', '.join(_KEYS)}"
             )
-        if not isinstance(value, kind):  # type: ignore[arg-type]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):  # type: ignore[arg-type]
             raise ConfigError(f"{where}: {key!r} of a primitive has the wrong type")
     try:
         role = Role(table["role"])
         names = table["names"]
     except (KeyError, ValueError) as error:
         raise ConfigError(f"{where}: a primitive needs names and a known role ({error})") from error
+    _check(table, names, role, where)
     rest = {
         key.replace("-", "_"): value
         for key, value in table.items()
@@ -147,10 +154,21 @@ def _entries(table: Mapping[str, Any], where: str) -> Iterable[Primitive]:
     }
     arg = table.get("arg", NONE)
     place = RESULT if arg == "result" else arg
-    if not isinstance(place, int):
+    if not isinstance(place, int) or (arg != "result" and place < NONE):
         raise ConfigError(f'{where}: arg is a position or "result", not {arg!r}')
     for name in names:
         yield Primitive(name=name, role=role, header=table.get("header", ""), arg=place, **rest)
+
+
+def _check(table: Mapping[str, Any], names: list[Any], role: Role, where: str) -> None:
+    """Refuse an entry that could never mean anything."""
+    if not names or not all(isinstance(n, str) and n.isidentifier() for n in names):
+        raise ConfigError(f"{where}: 'names' of a primitive are C identifiers, at least one")
+    for key, allowed in (("mode", ("read", "write")), ("lock", KINDS)):
+        if table.get(key, allowed[0]) not in allowed:
+            raise ConfigError(f"{where}: {key!r} of a primitive is one of {', '.join(allowed)}")
+    if role not in (Role.SLEEP, Role.QUEUE_ALLOC) and not {"arg", "object"} & table.keys():
+        raise ConfigError(f"{where}: a primitive that is no sleep needs an 'arg' or an 'object'")
 
 
 @cache

@@ -21,7 +21,7 @@ from typing import NamedTuple
 _SPACES = bytes(0x0A if c == 0x0A else 0x20 for c in range(256))
 
 _COMMENT_OR_LITERAL = re.compile(
-    rb'/\*.*?(?:\*/|\Z)|//(?:\\\n|[^\n])*|"(?:\\.|[^"\\\n])*"|' rb"'(?:\\.|[^'\\\n]){1,8}'",
+    rb'/\*.*?(?:\*/|\Z)|//(?:\\\n|[^\n])*|"(?:\\.|[^"\\\n])*+"?|' rb"'(?:\\.|[^'\\\n]){1,8}'",
     re.S,
 )
 _DIRECTIVE = re.compile(rb"^[ \t]*#[ \t]*(\w+)(?:\\\r?\n|[^\n])*", re.M)
@@ -46,11 +46,12 @@ _BARE_ATTRIBUTE = re.compile(
 _OPEN = re.compile(
     rb"^\{"
     rb"|^[A-Za-z_][^\n;{}=#]*\)[^\n;{}=()]*\{[ \t]*$"
-    rb"|^static\s+(?:__always_)?inline\b[^\n;{}=]*\)\s*\{[^\n]*\}[ \t]*$",
+    rb"|^[A-Za-z_][^\n;{}=#]*\)\s*\{[^\n]*\}[ \t]*$",
     re.M,
 )
 _CLOSE = re.compile(rb"^\}", re.M)
 _CALLEE_BEFORE_PAREN = re.compile(rb"([A-Za-z_]\w*)\s*\(")
+_DECLARATION = re.compile(rb"(?:static|int|void|bool|struct|unsigned|long|const)\b")
 _SYSCALL = re.compile(rb"^(?:COMPAT_|__)?(SYSCALL_DEFINE)\d$")
 _CONDITIONAL_LINE = re.compile(rb"^[ \t]*#[^\n]*(?:\n|\Z)", re.M)
 _NOT_A_NAME = frozenset(
@@ -89,6 +90,8 @@ def blank(match: re.Match[bytes]) -> bytes:
 
 def _blank_literal(match: re.Match[bytes]) -> bytes:
     text = match[0]
+    if text[0] == 0x22 and (len(text) < 2 or text[-1] != 0x22):
+        return text  # not closed: no literal
     if text[0] == 0x22:
         return b'"' + b" " * (len(text) - 2) + b'"'
     if text[0] == 0x27:
@@ -153,7 +156,7 @@ def cut_functions(code: bytes) -> Iterator[Cut]:
             body = match.end() - 1 if match[0] == b"{" else code.index(b"{", start, match.end())
             close = _CLOSE.search(code, match.end())
             if close is None:
-                continue
+                return
             end = close.end()
         cut = _head(code, previous, body, end)
         if cut is not None:
@@ -178,6 +181,8 @@ def _head(code: bytes, floor: int, body: int, end: int) -> Cut | None:
         rest = head[close + 1 :].lstrip()
         if rest[:1] == b"(" and not head[: match.start()].strip():
             continue  # MACRO(args)(real args): the parameter list is the second pair
+        if _DECLARATION.match(rest):
+            continue  # module_init(x) without a semicolon in front of the function
         if b"=" in rest[:2]:
             return None
         params = (start + match.end(), start + close)

@@ -27,7 +27,7 @@ from reviewbot.locking.graph import Arrays, Base, Table
 from reviewbot.locking.link import LinkedFunction, Queue, Queueing, Registration
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, StructRef, VariableRef, is_shared
 
-FORMAT = 1
+FORMAT = 2
 """Of the files in a store."""
 
 _TABLES = (
@@ -40,6 +40,8 @@ CREATE TABLE functions (id INTEGER PRIMARY KEY, name TEXT, file TEXT, line INTEG
                         shared INTEGER);
 CREATE TABLE structs (tag TEXT, file TEXT, fields BLOB);
 CREATE TABLE variables (name TEXT, file TEXT, type TEXT, static INTEGER, defined INTEGER);
+CREATE TABLE directories (path TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;
+CREATE TABLE wrappers (name TEXT);
 CREATE TABLE typedefs (name TEXT PRIMARY KEY, type TEXT) WITHOUT ROWID;
 CREATE TABLE callables (name TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;
 CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT);
@@ -87,6 +89,7 @@ class Content:
     queueings: tuple[tuple[Queueing, str], ...]
     queues: tuple[tuple[Queue, str], ...]
     arrays: Arrays
+    directories: Mapping[str, int]
 
 
 class StoreError(Exception):
@@ -153,7 +156,16 @@ def _write_names(path: Path, content: Content) -> None:
                 for r in content.symbols.all_variables()
             ),
         )
+        wrappers = sorted(
+            {
+                ref.name
+                for ref in content.symbols.all_functions()
+                if is_shared(ref) and ref.effects is not None and ref.effects.changes_held
+            }
+        )
+        db.executemany("INSERT INTO wrappers VALUES (?)", ((name,) for name in wrappers))
         db.executemany("INSERT INTO typedefs VALUES (?, ?)", content.symbols.all_typedefs().items())
+        db.executemany("INSERT INTO directories VALUES (?, ?)", content.directories.items())
         db.executemany("INSERT INTO callables VALUES (?, ?)", content.callables.items())
         db.executemany(
             "INSERT INTO nodes VALUES (?, ?)", ((n, name) for name, n in content.nodes.items())
@@ -182,6 +194,7 @@ def _write_arrays(work: Path, arrays: Arrays) -> None:
         np.save(work / f"{name}.starts.npy", table.starts)
         for number, column in enumerate(table.columns):
             np.save(work / f"{name}.{number}.npy", column)
+    np.save(work / "place.npy", arrays.place)
     sizes = {"callables": arrays.callables, "nodes": arrays.nodes}
     (work / "sizes.json").write_text(json.dumps(sizes), "utf-8")
 
@@ -289,6 +302,11 @@ class Store(Base):
             )
             yield from (_ref(row) for row in rows)
 
+    def wrappers(self) -> frozenset[str]:
+        """Names of shared functions after which a caller holds other locks than before."""
+        rows = self._rows("SELECT name FROM wrappers")
+        return frozenset(name for (name,) in rows)
+
     def end_of(self, number: int) -> int:
         """Last line of a function."""
         rows = self._rows("SELECT stop FROM functions WHERE id = ?", number)
@@ -301,6 +319,10 @@ class Store(Base):
     def callable_name(self, number: int) -> str | None:
         rows = self._rows("SELECT name FROM callables WHERE id = ?", number)
         return rows[0][0] if rows else None
+
+    def directories(self) -> dict[str, int]:
+        """Directory to its number."""
+        return dict(self._rows("SELECT path, id FROM directories"))
 
     def node_number(self, name: str) -> int | None:
         rows = self._rows("SELECT id FROM nodes WHERE name = ?", name)
@@ -370,7 +392,8 @@ def _read_arrays(place: Path) -> Arrays:
             for number in range(_WIDTH.get(name, 4))
         )
         tables[name] = Table(columns, np.load(place / f"{name}.starts.npy", mmap_mode="r"))
-    return Arrays(sizes["callables"], sizes["nodes"], **tables)
+    place_of = np.load(place / "place.npy", mmap_mode="r")
+    return Arrays(sizes["callables"], sizes["nodes"], place_of, **tables)
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -30,7 +30,7 @@ _WHEN = {
 
 def primitive_effects(primitive: Primitive) -> Effects | None:
     """The effects of a call in the table; None for one that needs no attention in a walk."""
-    lock = f"${primitive.arg}" if primitive.arg >= 0 else f"={primitive.object}"
+    lock = f"${primitive.arg}{primitive.below}" if primitive.arg >= 0 else f"={primitive.object}"
     if primitive.acquires:
         effect = Effect(
             lock,
@@ -78,9 +78,9 @@ def _when(with_it: set[str], without: set[str]) -> When:
     if not without:
         return When.ALWAYS
     if with_it.isdisjoint(without):
-        if without == {"0"} or with_it == {"1"}:
+        if without == {"0"} or with_it <= {"1", "-"}:
             return When.NONZERO
-        if without == {"1"} or with_it == {"0"}:
+        if without <= {"1", "-"} or with_it == {"0"}:
             return When.ZERO
     return When.MAYBE
 
@@ -90,7 +90,7 @@ def _left_held(exits: Iterable[Exit], place_of: PlaceOf) -> tuple[Effect, ...]:
     candidates: dict[tuple[str, str], Held] = {}
     for leave in exits:
         for held in leave.held:
-            if not held.entry:
+            if not held.entry and "@" not in held.lock:
                 candidates.setdefault((held.lock, held.mode), held)
     out: list[Effect] = []
     for (lock, mode), held in candidates.items():
@@ -112,8 +112,9 @@ def _given_back(exits: Iterable[Exit], place_of: PlaceOf) -> tuple[Effect, ...]:
         with_it = {e.value for e in exits if (lock, mode) in e.released}
         without = {e.value for e in exits if (lock, mode) not in e.released}
         template, cls = _portable(lock, "", place_of)
-        if template:
-            out.append(Effect(template, "", mode, _when(with_it, without), cls=cls))
+        when = _when(with_it, without)
+        if template and when is not When.MAYBE:
+            out.append(Effect(template, "", mode, when, cls=cls))
     return tuple(out)
 
 
@@ -153,9 +154,10 @@ def _touched(
         primitive = primitives.get(point.name)
         if primitive is None or not primitive.waits or primitive.arg < 0:
             continue
-        if primitive.arg >= len(point.args):
+        argument = argument_of(primitive, point.args, point.result)
+        if not argument:
             continue
-        place = place_of(lock_expression(point.args[primitive.arg], function.locals))
+        place = place_of(lock_expression(argument, function.locals))
         if place.param and not place.cls:
             yield Touch(place.param, primitive.what, primitive.lock, primitive.mode)
 
@@ -166,4 +168,9 @@ def argument_of(primitive: Primitive, args: tuple[str, ...], result: str) -> str
         return result
     if primitive.arg == NONE:
         return f"={primitive.object}" if primitive.object else ""
-    return args[primitive.arg] if primitive.arg < len(args) else ""
+    if primitive.arg >= len(args):
+        return ""
+    argument = args[primitive.arg]
+    if primitive.below and argument.startswith("&"):
+        return argument[1:] + primitive.below.replace("->", ".", 1)
+    return argument + primitive.below if argument else ""

@@ -312,10 +312,11 @@ class Classifier:
         if not path:
             name = f"{ref.file}:{ref.name}" if ref.static else ref.name
             return Place(name, "", ref.type)
-        if ref.type.startswith("anonymous "):
+        place = self._typed(ref.type, path, "")
+        if place.cls.startswith("anonymous "):  # a struct without a tag has but this object
             name = f"{ref.file}:{ref.name}" if ref.static else ref.name
-            return Place(f"{name}.{'.'.join(path)}", "", "")
-        return self._typed(ref.type, path, "")
+            return Place(f"{name}.{place.cls.partition('.')[2]}", "", place.type)
+        return place
 
     def _call_type(self, root: str, locals_: Mapping[str, Local]) -> str:
         """Type of ``f(x)``: what f returns, or what a transparent macro is given."""
@@ -421,7 +422,7 @@ _TRANSPARENT = frozenset(
     {"per_cpu_ptr", "this_cpu_ptr", "raw_cpu_ptr", "get_cpu_ptr", "rcu_dereference", "READ_ONCE",
      "rcu_dereference_protected", "rcu_dereference_raw", "rcu_access_pointer", "per_cpu",
      "this_cpu_read", "get_cpu_var", "__get_cpu_var", "srcu_dereference", "rtnl_dereference",
-     "rcu_dereference_check", "rcu_dereference_rtnl", "rcu_dereference_bh", "WARN_ON", "ACCESS_ONCE"}
+     "rcu_dereference_check", "rcu_dereference_rtnl", "rcu_dereference_bh", "WARN_ON"}
 )  # fmt: skip
 
 

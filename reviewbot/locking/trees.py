@@ -9,18 +9,19 @@ from types import TracebackType
 from typing import Self
 
 from reviewbot.kernel.objects import ObjectStore
+from reviewbot.locking.build import open_store
 from reviewbot.locking.index import (
     Progress,
     Settings,
     facts_of,
     is_source,
-    open_store,
     quiet,
     sources,
     stores,
 )
 from reviewbot.locking.store import Store, StoreError
 from reviewbot.locking.view import Changed, Overlay, View, build_overlay
+from reviewbot.locking.wrappers import wrapper_names
 
 MAX_OVERLAY = 1500
 """Files by which a stored tree may differ and still serve; beyond, a new store is built."""
@@ -91,15 +92,17 @@ class Trees:
 
     def _overlay(self, store: Store, changed: dict[str, str | None]) -> Overlay:
         wanted = dict(changed)
+        wrappers = store.wrappers()
         for _ in range(_RELINK_ROUNDS):
             blobs = [blob for blob in wanted.values() if blob is not None]
-            facts = facts_of(self._objects, blobs, self._settings)
+            facts = facts_of(self._objects, blobs, self._settings, wrappers)
             files = {
                 path: Changed(blob, facts[blob]) if blob is not None else None
                 for path, blob in wanted.items()
             }
             overlay, stale = build_overlay(store, files, self._settings.primitives)
-            if not stale:
+            known, wrappers = wrappers, wrappers | wrapper_names(overlay.refs.values())
+            if not stale and wrappers == known:
                 break
             for path in stale:
                 entry = store.file(path)

@@ -15,24 +15,29 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from reviewbot.locking.build import add_queue_holds
 from reviewbot.locking.facts import FileFacts
 from reviewbot.locking.flow import Effects
-from reviewbot.locking.graph import Arrays, Graph, Numbering, Rows, build_arrays, collect_file
-from reviewbot.locking.index import (
-    add_queue_holds,
-    definer_types,
-    function_refs,
-    summarize_file,
+from reviewbot.locking.graph import (
+    Arrays,
+    Graph,
+    Ids,
+    Numbering,
+    Rows,
+    build_arrays,
+    collect_file,
+    columns_of,
 )
+from reviewbot.locking.index import definer_types, directory_of
 from reviewbot.locking.link import LinkedFunction, Linker, Queue, Queueing, Registration
 from reviewbot.locking.primitives import Primitives
 from reviewbot.locking.source import split_directives, without_comments
 from reviewbot.locking.store import Store
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols
+from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file
 
 MAX_RELINKED = 64
 """Files linked again because a wrapper they call changed."""
-_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Overlay:
     arrays: Arrays | None = None
     callables: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, int] = field(default_factory=dict)
+    directories: dict[str, int] = field(default_factory=dict)
     locks: int = 0
     unknown: int = 0
 
@@ -123,7 +129,7 @@ def _summarize(
     primitives: Primitives,
 ) -> None:
     changed: frozenset[str] | None = None
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         linker = Linker.of(overlay.symbols, primitives)
         new: list[FunctionRef] = []
         for path, file in present.items():
@@ -195,7 +201,15 @@ def _link(
     add_queue_holds(queueings, [*overlay.registrations, *elsewhere], numbering, rows)
     overlay.callables, overlay.nodes = numbering.new, numbering.new_nodes
     # virtual callees the store knows lie below *first*; only what is new here can be too wide
-    overlay.arrays = build_arrays(rows, numbering.callables, numbering.nodes, first)
+    known = store.directories()
+    place = np.full(first, -1, np.int32)
+    for path, file in present.items():
+        number = known.setdefault(directory_of(path), len(known))
+        place[starts[path] : starts[path] + len(file.facts.functions)] = number
+    overlay.directories = known
+    overlay.arrays = build_arrays(
+        columns_of(rows), numbering.callables, numbering.nodes, first, place
+    )
 
 
 def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> frozenset[str]:
@@ -285,6 +299,12 @@ class View:
         if self.overlay is not None and path in self.overlay.files:
             return [ref for ref in self.overlay.refs.values() if ref.file == path]
         return list(self.store.functions_in(path))
+
+    def directories(self, paths: Iterable[str]) -> Ids:
+        """Numbers of the directories that files stand in."""
+        known = self.overlay.directories if self.overlay is not None else self.store.directories()
+        found = {known.get(directory_of(path), -2) for path in paths}
+        return np.array(sorted(found), np.int32)
 
     # handlers and queues
 

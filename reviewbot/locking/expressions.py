@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Expressions of C source in one spelling, so that equal ones are equal strings."""
+
+from __future__ import annotations
+
+import re
+
+MAX_ARGUMENT = 160
+"""Characters of an argument or condition that are kept; a longer argument becomes empty."""
+
+_SPACE = re.compile(r"\s+")
+_NONZERO = re.compile(r"^(?:true|0*[1-9]\d*|IRQ_HANDLED)$")
+_NEGATIVE = re.compile(r"^(?:-E[A-Z0-9]+|-[1-9]\d*|ERR_PTR\(.*\)|PTR_ERR\(.*\)|ERR_CAST\(.*\))$")
+ZERO = frozenset({"0", "false", "NULL", "0L", "0UL", "0U"})
+
+
+def constant(text: str) -> str:
+    """``0`` for a false constant, ``-`` for an error code, ``1`` for a true one, else empty."""
+    if text in ZERO:
+        return "0"
+    if _NEGATIVE.match(text):
+        return "-"
+    return "1" if _NONZERO.match(text) else ""
+
+
+def tight(text: str) -> str:
+    """An expression in one spelling: no white space but between words."""
+    if not any(c in text for c in " \t\n"):
+        return text
+    text = _SPACE.sub(" ", text.strip())
+    return re.sub(r"(?<=\W) | (?=\W)", "", text)
+
+
+def split_arguments(text: str) -> tuple[str, ...]:
+    """Arguments of a call in one spelling; very long ones become empty."""
+    if not text.strip():
+        return ()
+    parts: list[str] = []
+    depth = start = 0
+    for match in _ARGUMENT_MARK.finditer(text):
+        mark = match[0]
+        if mark == ",":
+            if depth == 0:
+                parts.append(text[start : match.start()])
+                start = match.end()
+        elif mark in "([{":
+            depth += 1
+        else:
+            depth -= 1
+    parts.append(text[start:])
+    return tuple(one if len(one := tight(part)) <= MAX_ARGUMENT else "" for part in parts)
+
+
+_ARGUMENT_MARK = re.compile(r"[,()\[\]{}]")
