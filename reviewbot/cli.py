@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.check import ApplyLimits
+from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
 from reviewbot.locking import index, inspect
+from reviewbot.locking.build import open_store
 from reviewbot.locking.facts import read_facts
 from reviewbot.locking.primitives import with_extra
 from reviewbot.locking.show import facts_text, facts_to_dict, lock_text
@@ -68,7 +71,7 @@ def common(
 ) -> None:
     """Say whether a kernel patch series removes a deadlock pattern, with the proof."""
     if version:
-        typer.echo(f"reviewbot {__version__}")
+        _say(f"reviewbot {__version__}")
         raise typer.Exit
 
 
@@ -122,6 +125,7 @@ def review(
         if range_ is not None:
             result = review_range(range_, options)
         else:
+            locate(options.tree)  # a wrong --tree is said before the network is asked
             opened = open_series(
                 series or "",
                 lore=lore or settings.lore.url,
@@ -132,7 +136,7 @@ def review(
             result = review_series(opened, options)
     _show(result, _sender(settings), out, as_json)
     if stats:
-        click.echo(json.dumps(result.stats.to_dict()), err=True)
+        typer.echo(json.dumps(result.stats.to_dict()), err=True)
     raise typer.Exit(result.exit_status)
 
 
@@ -140,11 +144,11 @@ def _show(result: Review, sender: Sender, out: Path | None, as_json: bool) -> No
     if out is not None:
         _write(out, checked(render_reply(result, sender)))
     if as_json:
-        typer.echo(dump(result))
+        _say(dump(result))
     elif out is None:
-        typer.echo(render_text(result, sender), nl=False)
+        _say(render_text(result, sender), nl=False)
     else:
-        typer.echo(f"{result.verdict.value}: {out}")
+        _say(f"{result.verdict.value}: {out}")
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -240,9 +244,9 @@ def facts(
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     found = read_facts(text, settings.primitives.flow_names)
     if as_json:
-        typer.echo(json.dumps(facts_to_dict(str(file), found), indent=2))
+        _say(json.dumps(facts_to_dict(str(file), found), indent=2))
     else:
-        typer.echo(facts_text(str(file), found, settings.primitives))
+        _say(facts_text(str(file), found, settings.primitives))
 
 
 @app.command()
@@ -273,7 +277,7 @@ def graph(
     if found is None:
         hint = f"; did you mean one of: {', '.join(alike[:8])}?" if alike else ""
         raise UsageError(f"no lock class {lock!r} in {rev}{hint}")
-    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else lock_text(found), nl=as_json)
+    _say(json.dumps(found.to_dict(), indent=2) if as_json else lock_text(found), nl=as_json)
 
 
 @app.command("index")
@@ -287,16 +291,16 @@ def index_command(
     settings = config.load(config_file)
     with _progress() as progress, Repository.open(_tree(settings, tree)) as repository:
         commit = repository.resolve(rev)
-        store = index.open_store(
+        store = open_store(
             repository, repository.tree_of(commit), _index_settings(settings), progress
         )
         files, functions = store.size()
         about = {"commit": commit, "files": files, "functions": functions, **store.about}
         store.close()
     if as_json:
-        typer.echo(json.dumps(about, indent=2))
+        _say(json.dumps(about, indent=2))
     else:
-        typer.echo(
+        _say(
             f"{rev}: {files} files, {functions} functions, {about['locks']} lock arguments,"
             f" {about['unknown']} of unknown class"
         )
@@ -307,13 +311,16 @@ def primitives(as_json: JsonOption = False, config_file: ConfigOption = None) ->
     """List the locking calls that the checker knows by name, yours included."""
     table = _index_settings(config.load(config_file)).primitives
     if as_json:
-        typer.echo(json.dumps([entry.to_dict() for entry in table.values()], indent=2))
+        _say(json.dumps([entry.to_dict() for entry in table.values()], indent=2))
         return
     shown = Table("name", "role", "lock or what", "argument", "header", box=None)
     for entry in table.values():
         place = str(entry.arg) if entry.arg >= 0 else entry.object
         shown.add_row(entry.name, entry.role.value, entry.lock or entry.what, place, entry.header)
-    Console().print(shown)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    with console.capture() as text:
+        console.print(shown)
+    _say(text.get(), nl=False)
 
 
 @app.command()
@@ -321,7 +328,7 @@ def init(config_file: ConfigOption = None) -> None:
     """Write a commented configuration file; never overwrites one."""
     path = config_file or config.default_path()
     config.write_default(path)
-    typer.echo(f"wrote {path}")
+    _say(f"wrote {path}")
 
 
 @app.command("doctor")
@@ -334,26 +341,29 @@ def doctor_command(
         results.append(check)
         if not as_json:
             mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
-            typer.echo(f"{mark}  {check.name}: {check.detail}")
+            _say(f"{mark}  {check.name}: {check.detail}")
             if check.ok is not True and check.advice:
-                typer.echo(f"      {check.advice}")
+                _say(f"      {check.advice}")
     if as_json:
-        typer.echo(json.dumps([check.to_dict() for check in results], indent=2))
+        _say(json.dumps([check.to_dict() for check in results], indent=2))
     if any(check.ok is False for check in results):
         raise typer.Exit(ExitStatus.USAGE)
 
 
 def main() -> None:
     """Run the program; every error becomes one sentence and its exit status."""
+    _end_on_signals()
     try:
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False))
     except ReviewbotError as error:
         _die(str(error), error.exit_status)
-    except KeyboardInterrupt:
+    except TyperException as error:
+        message = _mistake(error)
+        if not message:  # no command: the help has been shown
+            sys.exit(ExitStatus.USAGE)
+        _die(message, ExitStatus.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
         _die("stopped", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except Exception as error:
         if os.environ.get("REVIEWBOT_DEBUG"):
             raise
@@ -364,6 +374,39 @@ def main() -> None:
         )
 
 
+def _mistake(error: TyperException) -> str:
+    """What is wrong with the command line, in one sentence; empty if nothing is."""
+    context = getattr(error, "ctx", None)
+    message = getattr(error, "format_message", error.__str__)().rstrip(".")
+    if not message:
+        return ""
+    command = getattr(context, "command_path", "reviewbot")
+    return f"{message}; see {command} --help"
+
+
+def _end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP unwind like an exception, so that every directory goes."""
+    owner = os.getpid()
+
+    def end(number: int, _frame: object) -> None:
+        if os.getpid() != owner:  # a forked worker has nothing of its own to clear
+            os._exit(128 + number)
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+
+def _say(text: str, nl: bool = True) -> None:
+    """Print; a reader that goes away (``| head``) ends the program as it does others."""
+    try:
+        typer.echo(text, nl=nl)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
 def _die(message: str, status: int) -> None:
-    click.echo(f"reviewbot: {message}", err=True)
+    typer.echo(f"reviewbot: {message}", err=True)
     sys.exit(status)

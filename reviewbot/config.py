@@ -169,7 +169,7 @@ class Config:
     primitives: tuple[RawTable, ...] = field(
         default=(),
         metadata=key(
-            "Locking calls of your own tree, in the form that reviewbot primitives prints.",
+            "Locking calls of your own tree; locking/primitives.toml shows and explains the form.",
             None,
             'names = ["my_lock"]\nrole = "acquire"\nlock = "mutex"\narg = 0',
         ),

@@ -7,7 +7,7 @@ page shows their order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reviewbot.kernel.apply import apply_series
@@ -16,7 +16,7 @@ from reviewbot.kernel.check import ApplyLimits
 from reviewbot.kernel.model import Application, ApplyState, Base
 from reviewbot.kernel.range import range_patches
 from reviewbot.kernel.repository import Repository, Scratch
-from reviewbot.locking.compare import claims_fix, compare
+from reviewbot.locking.compare import compare
 from reviewbot.locking.index import Progress, Settings, is_source, quiet
 from reviewbot.locking.model import Comparison, Stats, Verdict
 from reviewbot.locking.trees import Trees
@@ -53,14 +53,16 @@ def review_range(revisions: str, options: Options) -> Review:
     with Repository.open(options.tree) as repository:
         patches = range_patches(repository, revisions)
         series = assemble(patches.mbox, wanted=None, source=revisions)
-        base = options.base or patches.base
-        return _review(series, repository, options, base)
+        if options.base is not None:
+            return _review(series, repository, options)
+        base = choose_base(repository, series, patches.base)
+        return _review(series, repository, options, replace(base, why=f"where {revisions} starts"))
 
 
 def _review(
-    series: Series, repository: Repository, options: Options, base_option: str | None = None
+    series: Series, repository: Repository, options: Options, base: Base | None = None
 ) -> Review:
-    base = choose_base(repository, series, base_option or options.base)
+    base = base or choose_base(repository, series, options.base)
     with Scratch(repository) as scratch:
         application = apply_series(scratch, base, series, options.limits)
         if application.state is not ApplyState.APPLIED:
@@ -91,7 +93,7 @@ def _check(
     if not files:
         return Comparison(Verdict.CLEAN, "it changes no kernel C source", (), (), Stats())
     with Trees(scratch, options.settings, options.progress) as opened:
-        return compare(opened.views(base.tree, trees), files, claims_fix(_words(series)))
+        return compare(opened.views(base.tree, trees), files, _words(series))
 
 
 def _words(series: Series) -> str:

@@ -67,7 +67,8 @@ def reproduce(review: Review) -> str:
     """The command that makes this report again, quoted for a shell."""
     series = review.series
     # The source may be named by a stranger: on one line, then quoted.
-    source = one_line(series.source or series.message_id, _SOURCE_LIMIT)
+    # A message-id is what others can fetch, and says nothing of the operator's disk.
+    source = one_line(series.message_id or series.source, _SOURCE_LIMIT)
     ranged = not series.message_id and _RANGE.fullmatch(source) and not _has_suffix(source)
     quoted = shlex.quote(source)
     words = [

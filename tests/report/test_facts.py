@@ -78,7 +78,7 @@ def test_a_base_without_a_name_is_its_commit() -> None:
     [
         ("a@example.org", "a@example.org", ["a@example.org"]),
         ("a@example.org", "", ["a@example.org"]),
-        ("a@example.org", "-", ["-"]),
+        ("a@example.org", "-", ["a@example.org"]),
         ("", "origin/master..HEAD", ["--range", "origin/master..HEAD"]),
         ("", "v6.12...topic", ["--range", "v6.12...topic"]),
         ("", "../mails/series.mbox", ["../mails/series.mbox"]),
