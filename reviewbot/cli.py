@@ -31,9 +31,11 @@ from reviewbot.kernel.repository import Repository
 from reviewbot.locking import index, inspect
 from reviewbot.locking.build import open_store
 from reviewbot.locking.facts import read_facts
+from reviewbot.locking.inspect import LockReport
 from reviewbot.locking.primitives import with_extra
 from reviewbot.locking.show import facts_text, facts_to_dict, lock_text
-from reviewbot.locking.trees import Trees
+from reviewbot.locking.trees import consult
+from reviewbot.locking.view import View
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
 from reviewbot.report.reply import Sender, checked, render_reply, render_text
@@ -264,16 +266,17 @@ def graph(
 ) -> None:
     """Show who takes a lock, and what is waited for while it is held."""
     settings = config.load(config_file)
-    with (
-        _progress() as progress,
-        Repository.open(_tree(settings, tree)) as repository,
-        Trees(repository, _index_settings(settings), progress) as trees,
-    ):
-        (view,) = trees.views(repository.tree_of(repository.resolve(rev)), [])
-        found = inspect.report(view, lock)
-        alike = [] if found is not None else view.store.search_nodes(lock)
-        if found is None and len(alike) == 1:
-            found = inspect.report(view, alike[0])
+
+    def ask(views: list[View]) -> tuple[LockReport | None, list[str]]:
+        found = inspect.report(views[0], lock)
+        alike = [] if found is not None else views[0].store.search_nodes(lock)
+        if len(alike) == 1:
+            found = inspect.report(views[0], alike[0])
+        return found, alike
+
+    with _progress() as progress, Repository.open(_tree(settings, tree)) as repository:
+        wanted = [repository.tree_of(repository.resolve(rev))]
+        found, alike = consult(repository, _index_settings(settings), progress, wanted, ask)
     if found is None:
         hint = f"; did you mean one of: {', '.join(alike[:8])}?" if alike else ""
         raise UsageError(f"no lock class {lock!r} in {rev}{hint}")

@@ -27,7 +27,7 @@ from reviewbot.errors import ReviewbotError
 from reviewbot.kernel.repository import Repository
 from reviewbot.report.templates import environment
 
-GIT_MINIMUM = (2, 34)
+GIT_MINIMUM = (2, 36)
 """``git apply --cached --3way`` (git 2.32) and ``GIT_CONFIG_COUNT`` (2.31), with some room."""
 
 _TIMEOUT = 10.0

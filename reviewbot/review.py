@@ -19,7 +19,7 @@ from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.compare import compare
 from reviewbot.locking.index import Progress, Settings, is_source, quiet
 from reviewbot.locking.model import Comparison, Stats, Verdict
-from reviewbot.locking.trees import Trees
+from reviewbot.locking.trees import consult
 from reviewbot.report.model import Review
 from reviewbot.series.assemble import assemble
 from reviewbot.series.model import Series
@@ -92,8 +92,13 @@ def _check(
     }
     if not files:
         return Comparison(Verdict.CLEAN, "it changes no kernel C source", (), (), Stats())
-    with Trees(scratch, options.settings, options.progress) as opened:
-        return compare(opened.views(base.tree, trees), files, _words(series))
+    return consult(
+        scratch,
+        options.settings,
+        options.progress,
+        [base.tree, *trees],
+        lambda views: compare(views, files, _words(series)),
+    )
 
 
 def _words(series: Series) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot.errors import ServiceError
+from reviewbot.errors import ServiceError, UsageError
 from reviewbot.locking.facts import FileFacts
 
 _BATCH = 500
@@ -98,9 +98,14 @@ def _broken(path: Path, error: sqlite3.Error) -> str:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         return _connect(path)
+    except OSError as error:
+        raise UsageError(
+            f"the cache directory {path.parent} cannot be made ({error.strerror}): set 'cache' in"
+            " the configuration to a place that can be written"
+        ) from error
     except sqlite3.OperationalError as error:  # locked, no space, no permission: not damage
         raise ServiceError(_broken(path, error)) from error
     except sqlite3.DatabaseError:

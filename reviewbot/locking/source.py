@@ -171,7 +171,10 @@ def _head(code: bytes, floor: int, body: int, end: int) -> Cut | None:
     if b"#" in head:
         head = _CONDITIONAL_LINE.sub(blank, head)
     head = without_attributes(head)
+    skipped = 0
     for match in _CALLEE_BEFORE_PAREN.finditer(head):
+        if match.start() < skipped:
+            continue
         name = match[1]
         if name in _NOT_A_NAME:
             return None
@@ -182,6 +185,7 @@ def _head(code: bytes, floor: int, body: int, end: int) -> Cut | None:
         if rest[:1] == b"(" and not head[: match.start()].strip():
             continue  # MACRO(args)(real args): the parameter list is the second pair
         if _DECLARATION.match(rest):
+            skipped = close
             continue  # module_init(x) without a semicolon in front of the function
         if b"=" in rest[:2]:
             return None

@@ -95,6 +95,14 @@ class Content:
 class StoreError(Exception):
     """A store is missing or not whole; build it again."""
 
+    def __init__(self, place: Path, why: object) -> None:
+        super().__init__(f"{place} cannot be read: {why}")
+        self.place = place
+
+    def discard(self) -> None:
+        """Remove what is left of it, so that the next look builds it again."""
+        shutil.rmtree(self.place, ignore_errors=True)
+
 
 def write(place: Path, content: Content, about: Mapping[str, Any]) -> None:
     """Write a store at *place*, complete or not at all; one that is there is replaced."""
@@ -211,13 +219,13 @@ class Store(Base):
         try:
             self.about: dict[str, Any] = json.loads((place / "about.json").read_text("utf-8"))
             if self.about.get("format") != FORMAT:
-                raise StoreError(f"{place} has another format")
+                raise StoreError(place, "another format")
             self.arrays = _read_arrays(place)
             self._db = sqlite3.connect(f"file:{place / 'names.sqlite'}?mode=ro", uri=True)
             self._db.execute("SELECT count(*) FROM queues").fetchone()
             os.utime(place)
-        except (OSError, ValueError, sqlite3.DatabaseError, KeyError) as error:
-            raise StoreError(f"{place} cannot be read: {error}") from error
+        except (OSError, EOFError, ValueError, KeyError, sqlite3.DatabaseError) as error:
+            raise StoreError(place, error) from error
         self._shared: dict[str, list[FunctionRef]] = {}
         self._structs: dict[str, list[StructRef]] = {}
         self._variables: dict[str, list[VariableRef]] = {}
@@ -230,7 +238,7 @@ class Store(Base):
         try:
             return self._db.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"{self.place} cannot be read: {error}") from error
+            raise StoreError(self.place, error) from error
 
     # files
 

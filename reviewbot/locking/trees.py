@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+from reviewbot.errors import ServiceError
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking.build import open_store
 from reviewbot.locking.index import (
@@ -26,7 +27,32 @@ from reviewbot.locking.wrappers import wrapper_names
 MAX_OVERLAY = 1500
 """Files by which a stored tree may differ and still serve; beyond, a new store is built."""
 _CANDIDATES = 4
+_ATTEMPTS = 2
 _RELINK_ROUNDS = 3
+
+
+T = TypeVar("T")
+
+
+def consult(
+    objects: ObjectStore,
+    settings: Settings,
+    progress: Progress,
+    trees: Sequence[str],
+    ask: Callable[[list[View]], T],
+) -> T:
+    """What *ask* says of the views of *trees*; a store that turns out damaged is built again.
+
+    Raises :class:`ServiceError` if the new one is no better.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with Trees(objects, settings, progress) as opened:
+                return ask(opened.views(trees[0], trees[1:]))
+        except StoreError as error:
+            error.discard()
+            failed = error
+    raise ServiceError(f"{failed}; check the disk that holds the cache") from failed
 
 
 class Trees:

@@ -33,7 +33,7 @@ from reviewbot.locking.link import LinkedFunction, Linker, Queue, Queueing, Regi
 from reviewbot.locking.primitives import Primitives
 from reviewbot.locking.source import split_directives, without_comments
 from reviewbot.locking.store import Store
-from reviewbot.locking.symbols import FunctionRef, MemorySymbols
+from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file
 
 MAX_RELINKED = 64
@@ -159,7 +159,7 @@ def _replace(overlay: Overlay, store: Store, files: Iterable[str]) -> None:
             if same:
                 overlay.replaced[old.id] = same.pop(0) if len(same) > 1 else same[0]
             else:
-                overlay.replaced[old.id] = moved.get(old.name, -1) if not old.static else -1
+                overlay.replaced[old.id] = moved.get(old.name, -1) if is_shared(old) else -1
 
 
 def _link(
