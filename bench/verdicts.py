@@ -72,7 +72,9 @@ def group_of(label: dict[str, object]) -> str:
     return DIRECT
 
 
-def replay(label: dict[str, object], corpus: Path, repository: Repository, trees: Settings) -> Result:
+def replay(
+    label: dict[str, object], corpus: Path, repository: Repository, trees: Settings
+) -> Result:
     """Compare the tree without and with the entry's patch."""
     started = time.monotonic()
     raw = (corpus / str(label["patch"])).read_bytes()
@@ -154,14 +156,18 @@ def summary(results: list[Result]) -> str:
 
 def main() -> int:
     """Run the bench; exit status 0."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--corpus", type=Path, default=Path("../shared/corpus"))
     parser.add_argument("--tree", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/reviewbot").expanduser())
     parser.add_argument("--json", action="store_true")
     parser.add_argument("ids", nargs="*", metavar="ID")
     options = parser.parse_args()
-    labels = [json.loads(line) for line in (options.corpus / "labels.jsonl").read_text().splitlines()]
+    labels = [
+        json.loads(line) for line in (options.corpus / "labels.jsonl").read_text().splitlines()
+    ]
     settings = Settings(options.cache, builtin())
     results: list[Result] = []
     for entry in options.tree:
@@ -178,7 +184,11 @@ def main() -> int:
                     continue
                 if not options.json:
                     _print(results[-1])
-    print(json.dumps([asdict(r) for r in results], indent=1) if options.json else "\n" + summary(results))
+    print(
+        json.dumps([asdict(r) for r in results], indent=1)
+        if options.json
+        else "\n" + summary(results)
+    )
     return 0
 
 

@@ -24,6 +24,8 @@ import tree_sitter_c
 from reviewbot.locking.expressions import MAX_ARGUMENT, ZERO, constant, split_arguments, tight
 from reviewbot.locking.palatable import Palatable, palatable, variants
 
+VOID = "void"
+"""What ``return;`` and the end of a function return."""
 GOTO, BRANCH, RETURN, SWITCH, STOP = range(5)
 
 
@@ -190,7 +192,7 @@ class _Builder:
 
     def build(self, compound: tree_sitter.Node) -> Flow:
         self._statement(compound)
-        self._finish(RETURN, "", line=self._row(compound.end_point.row))
+        self._finish(RETURN, VOID, line=self._row(compound.end_point.row))
         for block, label, scopes, counts in self._gotos:
             self._resolve_goto(block, label, scopes, counts)
         return Flow(_compact(self._blocks))
@@ -304,7 +306,7 @@ class _Builder:
                 continue
 
     def _on_return(self, node: tree_sitter.Node) -> None:
-        key = ""
+        key = VOID
         line = self._row(node.start_point.row)
         values = node.named_children
         if values:
@@ -557,6 +559,7 @@ class _Builder:
                 break
             value = inner
         line = self._row(value.start_point.row)
+        value = self._not_zero(value)
         if value.type == "call_expression" and self._callee(value) not in _SILENT:
             self._count_assignment(target, value)
             self._call(value, target)
@@ -569,6 +572,15 @@ class _Builder:
         text = tight(self._text(value))
         known = constant(text) or (f"={text}" if text.isidentifier() else "")
         self._note_assignment(target, known, line, counted=True)
+
+    def _not_zero(self, value: tree_sitter.Node) -> tree_sitter.Node:
+        """``f(x)`` for ``f(x) != 0``: zero or not is all that is asked of it."""
+        operator, right = value.child_by_field_name("operator"), value.child_by_field_name("right")
+        left = value.child_by_field_name("left")
+        if value.type != "binary_expression" or operator is None or operator.type != "!=":
+            return value
+        zero = right is not None and tight(self._text(right)) in ZERO
+        return left if zero and left is not None else value
 
     def _count_assignment(self, target: str, value: tree_sitter.Node) -> None:
         if target in self._locals:

@@ -20,7 +20,6 @@ from reviewbot.locking.cache import FactsCache, pack
 from reviewbot.locking.facts import FileFacts, lacks_flow, read_facts
 from reviewbot.locking.flow import Effects
 from reviewbot.locking.graph import (
-    CONTEXT,
     Columns,
     Ids,
     Numbering,
@@ -200,6 +199,7 @@ class _Build:
         registrations: list[Registration] = []
         queueings: list[tuple[Queueing, str]] = []
         queues: list[tuple[Queue, str]] = []
+        undefined: list[tuple[str, str]] = []
         locks = unknown = 0
         for packed in self._map(_links, self._tasks(None), "linking"):
             part = msgspec.msgpack.decode(packed, type=_Linked)
@@ -210,9 +210,8 @@ class _Build:
             queues.extend(part.queues)
             locks += part.locks
             unknown += part.unknown
-        extra = Rows()
-        add_queue_holds(queueings, registrations, numbering, extra)
-        columns = concatenate([*(part.columns for part in parts), columns_of(extra)])
+            undefined.extend(part.undefined)
+        columns = concatenate([part.columns for part in parts] or [columns_of(Rows())])
         directories: dict[str, int] = {}
         place = np.fromiter(
             (
@@ -233,26 +232,12 @@ class _Build:
             registrations=tuple(registrations),
             queueings=tuple(queueings),
             queues=tuple(queues),
+            undefined=tuple(undefined),
             arrays=arrays,
             directories=directories,
         )
         about = {"tree": self._tree, "locks": locks, "unknown": unknown}
         store_module.write(self._settings.store_path(self._tree), content, about)
-
-
-def add_queue_holds(
-    queueings: Iterable[tuple[Queueing, str]],
-    registrations: Iterable[Registration],
-    numbering: Numbering,
-    rows: Rows,
-) -> None:
-    """A workqueue is done when the handlers of the work items put on it are."""
-    handlers: dict[str, list[int]] = {}
-    for registration in registrations:
-        handlers.setdefault(registration.node, []).append(registration.function)
-    for queueing in dict.fromkeys(queueing for queueing, _ in queueings):
-        for handler in handlers.get(queueing.work, ()):
-            rows.holds.append((numbering.node(queueing.queue), CONTEXT, handler, 0))
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -277,6 +262,7 @@ class _Linked(msgspec.Struct, frozen=True, array_like=True):
     queues: list[tuple[Queue, str]]
     locks: int
     unknown: int
+    undefined: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +281,7 @@ class _Arrays:
             column[local] = callables[column[local] - _LOCAL]
             return column
 
-        calls = _unpack(part.calls, 2)
+        calls = _unpack(part.calls, 3)
         actions = _unpack(part.actions, 3)
         holds = _unpack(part.holds, 4)
         releases = _unpack(part.releases, 3)
@@ -307,7 +293,7 @@ class _Arrays:
 
         return cls(
             Columns(
-                calls=(callable_(calls[0]), callable_(calls[1])),
+                calls=(callable_(calls[0]), callable_(calls[1]), calls[2]),
                 actions=(actions[0], nodes[actions[1]], actions[2]),
                 holds=(nodes[holds[0]], holds[1], callable_(onto(holds[2])), holds[3]),
                 releases=(nodes[releases[0]], releases[1], callable_(onto(releases[2]))),
@@ -371,6 +357,7 @@ def _links(task: _Task) -> bytes:
     registrations: list[Registration] = []
     queueings: list[tuple[Queueing, str]] = []
     queues: list[tuple[Queue, str]] = []
+    undefined: list[tuple[str, str]] = []
     locks = unknown = 0
     for entry, facts in _chunk_facts(task.chunk):
         numbers = {place: entry.first + place for place in range(entry.count)}
@@ -384,12 +371,13 @@ def _links(task: _Task) -> bytes:
         queues.extend((q, entry.path) for q in linked.queues)
         locks += linked.locks
         unknown += linked.unknown
+        undefined.extend((name, entry.path) for name in linked.undefined)
     columns = columns_of(rows)
     return msgspec.msgpack.encode(
         _Linked(
             _pack(columns.calls), _pack(columns.actions), _pack(columns.holds),
             _pack(columns.releases), list(numbering.new), list(numbering.new_nodes), details,
-            registrations, queueings, queues, locks, unknown,
+            registrations, queueings, queues, locks, unknown, undefined,
         )
     )  # fmt: skip
 

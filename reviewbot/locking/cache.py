@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot.errors import ServiceError, UsageError
+from reviewbot.errors import ServiceError
 from reviewbot.locking.facts import FileFacts
 
 _BATCH = 500
@@ -102,7 +102,7 @@ def _open(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _connect(path)
     except OSError as error:
-        raise UsageError(
+        raise ServiceError(
             f"the cache directory {path.parent} cannot be made ({error.strerror}): set 'cache' in"
             " the configuration to a place that can be written"
         ) from error

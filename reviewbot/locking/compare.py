@@ -135,9 +135,13 @@ def _forms(view: View, path: str) -> dict[str, tuple[object, ...]]:
     out: dict[str, tuple[object, ...]] = {}
     for ref in view.functions_in(path):
         detail = view.detail(ref.id)
-        registered = tuple(sorted(r.node for r in view.registered(ref.id)))
-        out[ref.name] = (*out.get(ref.name, ()), _form(detail), registered)
+        out[ref.name] = (*out.get(ref.name, ()), _form(detail), *_wiring(view, ref.id))
     return out
+
+
+def _wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """From where a function is run without being called by name."""
+    return tuple(sorted(view.runs_as(function))), tuple(view.tables_of(function))
 
 
 def _form(detail: LinkedFunction | None) -> object:
@@ -163,7 +167,12 @@ def _snapshots(views: Sequence[View], changed: set[Spot]) -> list[_Snapshot]:
     volatile: dict[Spot, frozenset[str]] = {}
     for spot in changed:
         sets = [frozenset(known.get(spot, ())) for known in effects]
-        volatile[spot] = frozenset().union(*sets) - frozenset.intersection(*sets)
+        every = frozenset[str]().union(*sets)
+        wirings = {
+            tuple(_wiring(view, number) for number in found.get(spot, ()))
+            for view, found in zip(views, numbers, strict=True)
+        }
+        volatile[spot] = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
     out: list[_Snapshot] = []
     for finder, found in zip(finders, numbers, strict=True):
         functions = [number for own in found.values() for number in own]
@@ -261,7 +270,7 @@ def _hazard(
         states = {site.state for site in sites}
     describers = [Describer(snapshot.finder) for snapshot in snapshots]
     described = tuple(_site(site, describers) for site in sites)
-    state = _overall(states)
+    state = _overall(sites)
     deciding = next((s for s in sites if s.state is state), sites[0])
     shown = next(
         (n, f) for n, f in reversed(list(enumerate(deciding.findings))) if f is not None
@@ -282,13 +291,19 @@ def _hazard(
     )
 
 
-def _overall(states: set[ChangeState]) -> ChangeState:
-    """A hazard stays while a site of it does; it came only if it was nowhere before."""
-    if states == {ChangeState.REMOVED}:
-        return ChangeState.REMOVED
-    if ChangeState.INTRODUCED in states and ChangeState.REMAINING not in states:
+def _overall(sites: Sequence[_SiteState]) -> ChangeState:
+    """A hazard stays while a site of it does, or comes back within the same functions.
+
+    A fix that turns an order round has a new edge where the old one was; a site in
+    another function is new.
+    """
+    where: dict[ChangeState, set[Spot]] = {}
+    for site in sites:
+        where.setdefault(site.state, set()).add(site.key[0])
+    removed = where.get(ChangeState.REMOVED, set())
+    if where.get(ChangeState.INTRODUCED, set()) - removed:
         return ChangeState.INTRODUCED
-    return ChangeState.REMAINING if ChangeState.INTRODUCED not in states else ChangeState.INTRODUCED
+    return ChangeState.REMOVED if where.keys() == {ChangeState.REMOVED} else ChangeState.REMAINING
 
 
 def _remaining(

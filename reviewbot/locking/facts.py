@@ -39,7 +39,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 3
+VERSION = 5
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 
@@ -399,7 +399,8 @@ def _guards(code: bytes, lines: Lines) -> list[Function]:
         elif match[1] == b"DEFINE_LOCK_GUARD_0" and len(args) >= 3:
             name, lock, unlock = args[0], args[1], args[2]
         elif match[1].endswith(b"_COND") and len(args) >= 3:
-            name, lock, unlock = args[0] + args[1], args[2], ""
+            # what is guarded runs only if the lock was got
+            name, lock, unlock = args[0] + args[1], f"if (!({args[2]})) unreachable()", ""
         else:
             continue
         line = lines.at(match.start())
@@ -421,7 +422,7 @@ def _guard_function(name: str, action: str, line: int) -> Function:
         end=line,
         params=params,
         returns="",
-        calls=" ".join(call for call in calls if call != "="),
+        calls=" ".join(call for call in calls if call not in ("=", "unreachable")),
         refs="",
         indirect=(),
         sets=(),

@@ -20,7 +20,7 @@ from enum import StrEnum
 
 import msgspec
 
-from reviewbot.locking.body import BRANCH, RETURN, STOP, SWITCH, Event, Flow, Local
+from reviewbot.locking.body import BRANCH, RETURN, STOP, SWITCH, VOID, Event, Flow, Local
 from reviewbot.locking.facts import Function
 
 MAX_STATES = 48
@@ -119,7 +119,8 @@ class Exit(msgspec.Struct, frozen=True, array_like=True):
 
     line: int
     value: str
-    """``0`` for zero, ``-`` for an error code, ``1`` for another non-zero result, else empty."""
+    """``0`` for zero, ``-`` for an error code, ``1`` for another non-zero result, ``void``
+    for none; empty if it is unknown."""
     held: tuple[Held, ...]
     released: tuple[tuple[str, str], ...]
     """(lock, mode) given back that was not taken here."""
@@ -366,7 +367,7 @@ class _Walker:
             key: tuple(_WORDS.findall(key))
             for key, count in asked.items()
             if (count > 1 or key in constants or self._on_parameter(key))
-            and key not in ("0", "1", "-")
+            and key not in ("0", "1", "-", VOID)
         }
 
     def _on_parameter(self, key: str) -> bool:
@@ -625,7 +626,7 @@ class _Walker:
         return out or [(target, state) for target in targets]
 
     def _leave(self, key: str, line: int, state: _State) -> None:
-        value = key if key in ("0", "1", "-") else ""
+        value = key if key in ("0", "1", "-", VOID) else ""
         if not value and key:
             known = state.knows(key)
             value = "" if known is None else self._nonzero(key) if known else "0"

@@ -31,7 +31,11 @@ FEW_CANDIDATES = 2
 MAX_REACHED = 200_000
 """Callables after which a walk stops."""
 CONTEXT = -1
-"""Stands for the function of a hold that is a context: a work item runs its handler."""
+"""Stands for the function of a hold that is a context: a work item runs its handler.
+
+In stored rows it is ``-2 - n`` instead, where n is a function of the file that
+registers the handler, so that the row goes when that file does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ class Table:
 class Arrays:
     """A tree's graph.
 
-    ``down``/``up``: (caller, callee), keyed by caller or callee.
+    ``down``/``up``: (caller, callee, source), keyed by caller or callee; the row stands as
+    long as the function *source* does, which is the caller or one of the table's file.
     ``actions``/``actors``: (function, node, flags), keyed by function or node.
     ``holds``/``held_into``: (node, function, target, flags), keyed by node or target; the
     target is a callable, or ``-1 - node`` for blocking on a node right there.
@@ -97,7 +102,7 @@ class Arrays:
 class Rows:
     """Rows of a graph while it is collected."""
 
-    calls: list[tuple[int, int]] = field(default_factory=list)
+    calls: list[tuple[int, int, int]] = field(default_factory=list)
     actions: list[tuple[int, int, int]] = field(default_factory=list)
     holds: list[tuple[int, int, int, int]] = field(default_factory=list)
     releases: list[tuple[int, int, int]] = field(default_factory=list)
@@ -152,7 +157,7 @@ def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
     own = linked.id
     for target in linked.calls:
         number = target if isinstance(target, int) else numbering.callable(target)
-        rows.calls.append((own, number))
+        rows.calls.append((own, number, own))
     nodes: list[int] = []
     for action in linked.actions:
         node = numbering.node(action.node or "sleep")
@@ -186,11 +191,14 @@ def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
     """Add the rows of a file's functions, ops tables and handlers."""
     for function in linked.functions:
         collect(function, numbering, rows)
+    if not linked.functions:
+        return
+    source = linked.functions[0].id
     for entry in linked.ops:
-        rows.calls.append((numbering.callable(OPS + entry.field), entry.function))
+        rows.calls.append((numbering.callable(OPS + entry.field), entry.function, source))
     for registration in linked.registrations:
         node = numbering.node(registration.node)
-        rows.holds.append((node, CONTEXT, registration.function, 0))
+        rows.holds.append((node, -2 - source, registration.function, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +214,7 @@ class Columns:
 def columns_of(rows: Rows) -> Columns:
     """Rows as arrays."""
     return Columns(
-        _columns(rows.calls, 2),
+        _columns(rows.calls, 3),
         _columns(rows.actions, 3),
         _columns(rows.holds, 4),
         _columns(rows.releases, 3),
@@ -241,13 +249,13 @@ def build_arrays(rows: Columns, callables: int, nodes: int, ops_from: int, place
     A virtual callee with too many candidates leads nowhere: following it would
     connect everything with everything.
     """
-    caller, callee = rows.calls
+    caller, callee, source = rows.calls
     if len(caller):
         fan = np.bincount(caller[caller >= ops_from] - ops_from, minlength=callables - ops_from)
         wide = np.zeros(callables, bool)
         wide[ops_from:] = fan > MAX_OPS_CANDIDATES
         keep = ~wide[caller]
-        caller, callee = caller[keep], callee[keep]
+        caller, callee, source = caller[keep], callee[keep], source[keep]
     actions, holds = rows.actions, rows.holds
     into = holds[2] >= 0
     onto = tuple(column[~into] for column in holds)
@@ -258,8 +266,8 @@ def build_arrays(rows: Columns, callables: int, nodes: int, ops_from: int, place
         callables,
         nodes,
         places,
-        down=Table.build((caller, callee), 0, callables),
-        up=Table.build((caller, callee), 1, callables),
+        down=Table.build((caller, callee, source), 0, callables),
+        up=Table.build((caller, callee, source), 1, callables),
         actions=Table.build(actions, 0, callables),
         actors=Table.build(actions, 1, nodes),
         holds=Table.build(holds, 0, nodes),
@@ -320,7 +328,7 @@ class Graph:
                 self._formerly.setdefault(new, []).append(old)
         size = extra.callables if extra is not None else base.callables
         self._redirect: Ids = np.arange(size, dtype=np.int32)
-        self._dead = np.zeros(size + 1, bool)  # the last is CONTEXT's
+        self._dead = np.zeros(size, bool)
         if self._replaced:
             old_ids = np.fromiter(self._replaced, np.int32, len(self._replaced))
             self._redirect[old_ids] = np.fromiter(
@@ -347,9 +355,9 @@ class Graph:
 
     def callees(self, numbers: Ids) -> tuple[Ids, Ids]:
         """(caller, callee) pairs going down from *numbers*."""
-        caller, callee = self._base.down.rows(numbers[~self._dead[numbers]])
+        caller, callee, source = self._base.down.rows(numbers[~self._dead[numbers]])
         callee = self._redirect[callee]
-        keep = callee >= 0
+        keep = (callee >= 0) & ~self._dead[source]
         caller, callee = caller[keep], callee[keep]
         if self._extra is not None:
             more = self._extra.down.rows(numbers)
@@ -359,8 +367,8 @@ class Graph:
     def callers(self, numbers: Ids) -> tuple[Ids, Ids]:
         """(caller, callee) pairs going up from *numbers*."""
         known = self._with_former(numbers)
-        caller, callee = self._base.up.rows(known)
-        keep = ~self._dead[caller]
+        caller, callee, source = self._base.up.rows(known)
+        keep = ~self._dead[source]
         caller, callee = caller[keep], self._redirect[callee[keep]]
         if self._extra is not None:
             more = self._extra.up.rows(numbers)
@@ -405,7 +413,7 @@ class Graph:
                 np.concatenate(pair)
                 for pair in zip((function, target, flags), more[1:], strict=True)
             )
-        return function, target, flags
+        return np.maximum(function, CONTEXT), target, flags
 
     def held_into(self, numbers: Ids) -> tuple[Ids, Ids, Ids, Ids]:
         """(node, function, target, flags): calls of *numbers* with something held."""
@@ -424,12 +432,12 @@ class Graph:
             more = getattr(self._extra, table).rows(keys)
             rows = tuple(np.concatenate(pair) for pair in zip(rows, more, strict=True))
         node, function, target, flags = rows
-        return node, function, target, flags
+        return node, np.maximum(function, CONTEXT), target, flags
 
     def _living(self, rows: tuple[Ids, ...], target_column: int | None) -> tuple[Ids, ...]:
         """Rows whose function still stands, with targets redirected."""
         function = rows[1]
-        keep = ~self._dead[function]
+        keep = ~self._dead[np.where(function < 0, -2 - function, function)]
         if target_column is not None:
             target = rows[target_column]
             redirected = np.where(target >= 0, self._redirect[np.maximum(target, 0)], target)

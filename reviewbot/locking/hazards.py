@@ -11,7 +11,7 @@ the cost follows the size of a patch, not of the kernel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -154,6 +154,11 @@ class Finder:
             out[a] = [
                 Leg(name, target, f, tuple(up.path(c)) if c >= 0 else ()) for _, f, c in ways[:12]
             ]
+        for leg in [leg for legs in out.values() for leg in legs if leg.function == CONTEXT]:
+            for queue in self.view.queues_of(leg.held):  # done when the work on it is
+                number = self.view.node(queue)
+                if number is not None:
+                    out.setdefault(number, []).append(replace(leg, held=queue))
         self._into[key] = out
         return out
 
@@ -190,7 +195,7 @@ class Finder:
 
     def _of_handler(self, function: int) -> Iterator[Finding]:
         """Edges of the work items, timers and so on that *function* is the handler of."""
-        nodes = dict.fromkeys(r.node for r in self.view.registered(function))
+        nodes = dict.fromkeys(self.view.runs_as(function))
         if not nodes:
             return
         down = self._down(function)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reviewbot.locking.body import Local
+from reviewbot.locking.body import VOID, Local
 from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import (
     Effects,
@@ -159,10 +159,14 @@ class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
     """Lock arguments seen."""
     unknown: int
     """Of those, without a class."""
+    undefined: tuple[str, ...]
+    """Names called that no file defines: a patch may."""
 
 
 _CALLBACK_TAKER = re.compile(r"each|iterate|_iter$|walk|apply_to|traverse|stop_machine|on_one_cpu")
 _CAST = re.compile(r"^\((?:\w+ ?\**)\)")
+_COUNTED = frozenset({"irq-off", "preempt-off"})
+"""States of the processor, not locks: whoever leaves one on does so for a reason."""
 _SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
 
 
@@ -287,6 +291,7 @@ class _FileLinker:
             tuple(dict.fromkeys(self._ops())),
             self._locks,
             self._unknown,
+            tuple(name for name, found in self._resolved.items() if not found and name.islower()),
         )
 
     # functions
@@ -543,7 +548,7 @@ class _FileLinker:
             if not _odd_one_out(keeping, exits):
                 continue
             place, expression = self._place(lock, function)
-            if place.cls and place.cls not in moved:
+            if place.cls and place.cls not in moved and held.kind not in _COUNTED:
                 for leave in keeping:
                     yield Imbalance(place.cls, expression, held.line, held.call, leave.line)
         for lock in sorted({name for leave in exits for name, _ in leave.released}):
@@ -567,7 +572,7 @@ def _odd_one_out(some: list[Exit], every: tuple[Exit, ...]) -> bool:
     if not rest or not some or _chosen_by_caller(some, rest):
         return False
     with_it, without = {leave.value for leave in some}, {leave.value for leave in rest}
-    return not with_it.isdisjoint(without) or with_it == {"-"}
+    return not (with_it & without).isdisjoint({"0", "-", VOID}) or with_it == {"-"}
 
 
 def _chosen_by_caller(some: list[Exit], rest: list[Exit]) -> bool:

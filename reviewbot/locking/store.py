@@ -27,7 +27,7 @@ from reviewbot.locking.graph import Arrays, Base, Table
 from reviewbot.locking.link import LinkedFunction, Queue, Queueing, Registration
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, StructRef, VariableRef, is_shared
 
-FORMAT = 2
+FORMAT = 3
 """Of the files in a store."""
 
 _TABLES = (
@@ -47,6 +47,7 @@ CREATE TABLE callables (name TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;
 CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE registrations (node TEXT, what TEXT, function INTEGER, line INTEGER, file TEXT);
 CREATE TABLE queueings (queue TEXT, work TEXT, file TEXT);
+CREATE TABLE undefined (name TEXT, file TEXT, PRIMARY KEY (name, file)) WITHOUT ROWID;
 CREATE TABLE queues (node TEXT, flags TEXT, file TEXT);
 """
 _INDEXES = """
@@ -88,6 +89,8 @@ class Content:
     registrations: tuple[Registration, ...]
     queueings: tuple[tuple[Queueing, str], ...]
     queues: tuple[tuple[Queue, str], ...]
+    undefined: tuple[tuple[str, str], ...]
+    """(name, file that calls it) of functions that no file defines."""
     arrays: Arrays
     directories: Mapping[str, int]
 
@@ -190,6 +193,7 @@ def _write_names(path: Path, content: Content) -> None:
             "INSERT INTO queues VALUES (?, ?, ?)",
             ((q.node, q.flags, file) for q, file in content.queues),
         )
+        db.executemany("INSERT OR IGNORE INTO undefined VALUES (?, ?)", content.undefined)
         db.executescript(_INDEXES)
         db.commit()
     finally:
@@ -207,7 +211,7 @@ def _write_arrays(work: Path, arrays: Arrays) -> None:
     (work / "sizes.json").write_text(json.dumps(sizes), "utf-8")
 
 
-_WIDTH = {"down": 2, "up": 2, "actions": 3, "actors": 3, "releases": 3}
+_WIDTH = {"down": 3, "up": 3, "actions": 3, "actors": 3, "releases": 3}
 
 
 class Store(Base):
@@ -314,6 +318,10 @@ class Store(Base):
         """Names of shared functions after which a caller holds other locks than before."""
         rows = self._rows("SELECT name FROM wrappers")
         return frozenset(name for (name,) in rows)
+
+    def callers_of_undefined(self, name: str) -> list[str]:
+        """Files that call a function which no file of the tree defines."""
+        return [row[0] for row in self._rows("SELECT file FROM undefined WHERE name = ?", name)]
 
     def end_of(self, number: int) -> int:
         """Last line of a function."""

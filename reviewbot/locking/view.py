@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from reviewbot.locking.build import add_queue_holds
 from reviewbot.locking.facts import FileFacts
 from reviewbot.locking.flow import Effects
 from reviewbot.locking.graph import (
@@ -185,20 +184,6 @@ def _link(
         overlay.queues.extend((q, path) for q in linked.queues)
         overlay.locks += linked.locks
         overlay.unknown += linked.unknown
-    elsewhere = [
-        registration
-        for queueing, _ in overlay.queueings
-        for registration in store.registrations(queueing.work)
-        if registration.file not in overlay.files
-    ]
-    queueings = list(overlay.queueings)
-    for registration in overlay.registrations:
-        queueings.extend(
-            (Queueing(queue, registration.node), file)
-            for queue, file in store.queues_of(registration.node)
-            if file not in overlay.files
-        )
-    add_queue_holds(queueings, [*overlay.registrations, *elsewhere], numbering, rows)
     overlay.callables, overlay.nodes = numbering.new, numbering.new_nodes
     # virtual callees the store knows lie below *first*; only what is new here can be too wide
     known = store.directories()
@@ -214,7 +199,13 @@ def _link(
 
 def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> frozenset[str]:
     graph = Graph(store.arrays, None, {})
-    out: set[str] = set()
+    out = {
+        file
+        for ref in overlay.refs.values()
+        if is_shared(ref)
+        for file in store.callers_of_undefined(ref.name)
+        if file not in overlay.files
+    }
     for path in files:
         for old in store.functions_in(path):
             new = overlay.refs.get(overlay.replaced.get(old.id, -1))
@@ -324,6 +315,17 @@ class View:
         stored = [r for o in old for r in self.store.registered(o) if r.file not in hidden]
         mine = [r for r in own.registrations if r.function == number] if own is not None else []
         return [*stored, *mine]
+
+    def runs_as(self, function: int) -> list[str]:
+        """What a function is the handler of, and the queues that work is put on."""
+        nodes = [registration.node for registration in self.registered(function)]
+        return [*nodes, *(queue for node in nodes for queue in self.queues_of(node))]
+
+    def tables_of(self, function: int) -> list[str]:
+        """Virtual callees (``ops struct x.field``) that may be this function."""
+        callers, _ = self.graph.callers(np.array([function], np.int32))
+        names = (self.callable_name(n) for n in callers.tolist() if self.function(n) is None)
+        return sorted(set(names))
 
     def queues_of(self, work: str) -> list[str]:
         """Workqueues a work item is put on."""
