@@ -112,7 +112,7 @@ def test_checks_are_plain_data() -> None:
 @pytest.mark.parametrize(
     ("script", "ok", "detail"),
     [
-        ("echo git version 2.34.0", True, "2.34.0"),
+        ("echo git version 2.36.0", True, "2.36.0"),
         ("echo git version 2.33.9", False, "2.33.9"),
         ("echo git version 3.0-rc1", True, "3.0-rc1"),
         ("echo 'git version 2.47.1 (Apple Git-154)'", True, "2.47.1"),
@@ -134,7 +134,7 @@ def test_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     check = doctor.check_git()
     assert check.ok is False
-    assert check.advice == "install git 2.34 or newer"
+    assert check.advice == "install git 2.36 or newer"
 
 
 def test_a_package_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:

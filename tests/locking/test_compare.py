@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""States, patch numbers, sites that remain, claims; and what changes nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reviewbot.locking.compare import claims_fix
+from reviewbot.locking.model import ChangeState, HazardKind, Site, Verdict, hazard_id
+from tests.locking.scenarios import DEV, HANDLER, NEAR_MISSES, PLAIN, SCENARIOS, one
+from tests.locking.support import Files, Lab, Reviews, brief, fresh_lab, kinds, of_kind
+
+CLAIM = "fix a deadlock"
+FLUSH_UNDER = "\tmutex_lock(&d->lock);\n\tcancel_work_sync(&d->work);\n\tmutex_unlock(&d->lock);\n"
+FLUSH_AFTER = "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tcancel_work_sync(&d->work);\n"
+
+
+def closers(*bodies: str) -> Files:
+    """A driver with one ``close_<n>()`` for each body."""
+    functions = "".join(
+        f"void close_{number}(struct dev *d)\n{{\n{body}}}\n"
+        for number, body in enumerate(bodies, 1)
+    )
+    return one(HANDLER + functions)
+
+
+def states(lab: Lab, *versions: Files) -> dict[str, tuple[str, int | None]]:
+    """Function to (state, patch) of the one hazard's sites."""
+    hazard = of_kind(lab.review(*versions), HazardKind.FLUSH_CYCLE)
+    return {site.function: (site.state.value, site.patch) for site in hazard.sites}
+
+
+# ---- one patch ----
+
+
+def test_all_sites_gone(lab: Lab) -> None:
+    comparison = lab.review(closers(FLUSH_UNDER, FLUSH_UNDER), closers(FLUSH_AFTER, FLUSH_AFTER))
+    hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+    assert comparison.verdict is Verdict.REMOVED
+    assert hazard.state is ChangeState.REMOVED
+    assert (hazard.patch, len(hazard.sites)) == (1, 2)
+
+
+def test_one_of_two_sites_gone(lab: Lab) -> None:
+    comparison = lab.review(closers(FLUSH_UNDER, FLUSH_UNDER), closers(FLUSH_AFTER, FLUSH_UNDER))
+    assert comparison.verdict is Verdict.PARTIALLY_REMOVED
+    hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+    assert hazard.state is ChangeState.REMAINING
+    assert hazard.patch is None
+    assert {site.function: (site.state.value, site.patch) for site in hazard.sites} == {
+        "close_1": ("removed", 1),
+        "close_2": ("remaining", None),
+    }
+    kept = next(site for site in hazard.sites if site.function == "close_2")
+    assert kept.before is not None
+    assert kept.after is not None
+
+
+def test_sites_in_files_that_the_series_leaves_alone_are_context(lab: Lab) -> None:
+    header = {"include/linux/dev.h": DEV.split("static")[0]}
+    elsewhere = {"drivers/far/far.c": f"void far_close(struct dev *d)\n{{\n{FLUSH_UNDER}}}\n"}
+
+    def core(body: str) -> Files:
+        return {
+            **header,
+            **elsewhere,
+            "drivers/dev/core.c": HANDLER + f"void close_1(struct dev *d)\n{{\n{body}}}\n",
+        }
+
+    comparison = lab.review(core(FLUSH_UNDER), core(FLUSH_AFTER))
+    assert comparison.verdict is Verdict.REMOVED
+    assert [site.function for h in comparison.hazards for site in h.sites] == ["close_1"]
+
+
+def test_one_site_more(lab: Lab) -> None:
+    comparison = lab.review(closers(FLUSH_UNDER, FLUSH_AFTER), closers(FLUSH_UNDER, FLUSH_UNDER))
+    assert comparison.verdict is Verdict.INTRODUCED
+    hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+    assert [s.function for s in hazard.sites if s.state is ChangeState.INTRODUCED] == ["close_2"]
+
+
+def test_one_site_for_another(lab: Lab) -> None:
+    comparison = lab.review(closers(FLUSH_UNDER, FLUSH_AFTER), closers(FLUSH_AFTER, FLUSH_UNDER))
+    assert comparison.verdict is Verdict.INTRODUCED
+    hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+    assert {site.function: site.state for site in hazard.sites} == {
+        "close_1": ChangeState.REMOVED,
+        "close_2": ChangeState.INTRODUCED,
+    }
+
+
+def test_one_hazard_gone_and_another_come(lab: Lab) -> None:
+    order = SCENARIOS["order"]
+    flush = SCENARIOS["flush"]
+    before = {"a/a.c": order.bad["drivers/dev/core.c"], "b/b.c": flush.good["drivers/dev/core.c"]}
+    after = {"a/a.c": order.good["drivers/dev/core.c"], "b/b.c": flush.bad["drivers/dev/core.c"]}
+    comparison = lab.review(before, after)
+    assert comparison.verdict is Verdict.INTRODUCED
+    assert {h.kind: h.state for h in comparison.hazards} == {
+        HazardKind.FLUSH_CYCLE: ChangeState.INTRODUCED,
+        HazardKind.LOCK_ORDER_INVERSION: ChangeState.REMOVED,
+    }
+
+
+def test_what_is_only_touched_is_clean(lab: Lab) -> None:
+    """The function changes, its hazard does not: nothing to say without a claim."""
+    before, after = closers(FLUSH_UNDER), closers("\twork();\n" + FLUSH_UNDER)
+    comparison = lab.review(before, after)
+    assert (comparison.verdict, comparison.hazards) == (Verdict.CLEAN, ())
+    assert comparison.reason
+
+
+def test_a_claim_that_is_not_kept(lab: Lab) -> None:
+    before, after = closers(FLUSH_UNDER), closers("\twork();\n" + FLUSH_UNDER)
+    comparison = lab.review(before, after, claim=CLAIM)
+    assert comparison.verdict is Verdict.NOT_REMOVED
+    assert [site.function for h in comparison.hazards for site in h.sites] == ["close_1"]
+    assert all(h.state is ChangeState.REMAINING for h in comparison.hazards)
+
+
+def test_a_claim_without_a_hazard_is_clean(lab: Lab) -> None:
+    comparison = lab.review(PLAIN, one("void nothing(void)\n{\n\tother();\n}\n"), claim=CLAIM)
+    assert (comparison.verdict, comparison.hazards) == (Verdict.CLEAN, ())
+
+
+@pytest.mark.parametrize(
+    ("claim", "meant"),
+    [
+        ("dev: fix deadlock in close_1()", True),
+        ("dev: fix deadlock of dev_work() against closing", False),
+        ("dev: close_1() deadlocks on dev->lock against the work item", True),
+        ("fix a deadlock between close_2() and the work item", False),
+        ("other_thing: fix deadlock in other_thing_open()", False),
+        ("add a call to close_1()", False),
+    ],
+)
+def test_a_claim_is_about_what_it_names(lab: Lab, claim: str, meant: bool) -> None:
+    before, after = closers(FLUSH_UNDER), closers("\twork();\n" + FLUSH_UNDER)
+    comparison = lab.review(before, after, claim=claim)
+    assert comparison.verdict is (Verdict.NOT_REMOVED if meant else Verdict.CLEAN)
+
+
+def test_a_claim_that_is_kept(lab: Lab) -> None:
+    comparison = lab.review(closers(FLUSH_UNDER), closers(FLUSH_AFTER), claim=CLAIM)
+    assert comparison.verdict is Verdict.REMOVED
+
+
+def test_the_function_that_goes_takes_its_hazard_along(lab: Lab) -> None:
+    before, after = closers(FLUSH_UNDER), closers()
+    assert lab.review(before, after).verdict is Verdict.REMOVED
+    assert lab.review(after, before).verdict is Verdict.INTRODUCED
+
+
+def test_the_file_that_goes_takes_its_hazard_along(lab: Lab) -> None:
+    bad = closers(FLUSH_UNDER)
+    other = {"lib/x.c": "int x;\n"}
+    assert lab.review({**bad, **other}, other).verdict is Verdict.REMOVED
+    assert lab.review(other, {**bad, **other}).verdict is Verdict.INTRODUCED
+
+
+# ---- a series ----
+
+
+def test_the_patch_that_did_it(lab: Lab) -> None:
+    good, bad = closers(FLUSH_AFTER), closers(FLUSH_UNDER)
+    noise = {**good, "lib/x.c": "int x;\n"}
+    assert states(lab, good, noise, {**noise, **bad}, {**bad, "lib/x.c": "int y;\n"}) == {
+        "close_1": ("introduced", 2)
+    }
+    assert states(lab, bad, {**bad, "lib/x.c": "int x;\n"}, bad, good) == {
+        "close_1": ("removed", 3)
+    }
+
+
+def test_introduced_by_the_first_and_gone_by_the_third(lab: Lab) -> None:
+    good, bad = closers(FLUSH_AFTER), closers(FLUSH_UNDER)
+    comparison = lab.review(
+        good, bad, {**bad, "lib/x.c": "int x;\n"}, {**good, "lib/x.c": "int x;\n"}
+    )
+    assert (comparison.verdict, comparison.hazards) == (Verdict.CLEAN, ())
+
+
+def test_gone_and_back_again(lab: Lab) -> None:
+    good, bad = closers(FLUSH_AFTER), closers(FLUSH_UNDER)
+    comparison = lab.review(bad, good, {**bad, "lib/x.c": "int x;\n"})
+    assert comparison.verdict is Verdict.CLEAN
+    claimed = lab.review(bad, good, {**bad, "lib/x.c": "int x;\n"}, claim=CLAIM)
+    assert claimed.verdict is Verdict.NOT_REMOVED
+
+
+def test_each_site_by_its_own_patch(lab: Lab) -> None:
+    both = closers(FLUSH_UNDER, FLUSH_UNDER)
+    comparison = lab.review(
+        both, closers(FLUSH_UNDER, FLUSH_AFTER), closers(FLUSH_AFTER, FLUSH_AFTER)
+    )
+    hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+    assert {site.function: site.patch for site in hazard.sites} == {"close_1": 2, "close_2": 1}
+    assert hazard.patch == 2
+    assert comparison.verdict is Verdict.REMOVED
+
+
+def test_a_hazard_that_needs_two_patches(lab: Lab) -> None:
+    """The first patch takes the lock in the handler, the second waits under it."""
+    quiet = one(
+        "static void dev_work(struct work_struct *work)\n{\n\tother();\n}\n"
+        "void dev_init(struct dev *d)\n{\n\tINIT_WORK(&d->work, dev_work);\n}\n"
+        f"void close_1(struct dev *d)\n{{\n{FLUSH_AFTER}}}\n"
+    )
+    assert states(lab, quiet, closers(FLUSH_AFTER), closers(FLUSH_UNDER)) == {
+        "close_1": ("introduced", 2)
+    }
+
+
+# ---- what changes nothing ----
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_tree_against_itself_is_clean(lab: Lab, name: str) -> None:
+    comparison = lab.review(SCENARIOS[name].bad, SCENARIOS[name].bad, claim=CLAIM)
+    assert (comparison.verdict, comparison.hazards, comparison.changed) == (Verdict.CLEAN, (), ())
+
+
+def moved(files: Files) -> Files:
+    """The same code further down, with more white space and other comments."""
+    return {
+        path: "/* moved\n * down\n */\n\n\n"
+        + text.replace(";\n", "; /* so */\n\n").replace("\t", "\t\t")
+        for path, text in files.items()
+    }
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_moved_lines_change_nothing(lab: Lab, reviews: Reviews, name: str) -> None:
+    case = SCENARIOS[name]
+    comparison = lab.review(case.bad, moved(case.bad))
+    assert (comparison.verdict, comparison.hazards, comparison.changed) == (Verdict.CLEAN, (), ())
+    plain, other = reviews.introducing(name), lab.review(moved(case.good), moved(case.bad))
+    assert brief(plain) == brief(other)
+    assert [h.id for h in plain.hazards] == [h.id for h in other.hazards]
+
+
+NAMES = re.compile(
+    r"\b(first|second|third|forward|backward|helper|dev|core|drivers|reader|unregister|take|update|stop|f|d"
+    r"|dev_work|dev_init|static_work|thread_fn|loop|tick|poll|run|my_run|my_ops|ops|bus|wait|drain|kick"
+    r"|slock|sem|srcu2|dwork|wq|timer|thread|parent|irq|dead|shared_lock|shared_update|one_enter|two_enter"
+    r"|flush|prepare|finish|work_free|one|two|shared|a|b|x|same|ret|out|idx|flags|t|w|data|list)\b"
+)
+
+
+def renamed(text: str) -> str:
+    """Every name of the scenario that is not the kernel's own, another."""
+    return NAMES.sub(lambda m: f"zz_{m[1]}_q", text)
+
+
+def rename_files(files: Files) -> Files:
+    def path_of(path: str) -> str:
+        return re.sub(r"(?<![\w.])(?!include)(\w+)(?=[/.])", r"zz_\1_q", path)
+
+    kept = {"include/linux/dev.h": "include/linux/zz_dev_q.h"}
+    return {kept.get(path, path_of(path)): renamed(text) for path, text in files.items()}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_other_names_change_nothing_but_the_names(lab: Lab, reviews: Reviews, name: str) -> None:
+    case = SCENARIOS[name]
+    plain = reviews.introducing(name)
+    other = lab.review(rename_files(case.good), rename_files(case.bad))
+    assert plain.verdict is other.verdict
+    assert [shape(h.sites) for h in plain.hazards] == [shape(h.sites) for h in other.hazards]
+    assert kinds(plain) == kinds(other)
+    assert [sorted(h.classes) for h in plain.hazards] == [
+        sorted(strip(cls) for cls in h.classes) for h in other.hazards
+    ]
+
+
+def strip(name: str) -> str:
+    return re.sub(r"zz_(\w+?)_q\b", r"\1", name)
+
+
+def shape(sites: tuple[Site, ...]) -> list[tuple[str, str, str, int | None]]:
+    return sorted(
+        (strip(site.function), strip(site.via), site.state.value, site.patch) for site in sites
+    )
+
+
+QUIET = [name for name in NEAR_MISSES if "static" not in name]
+
+
+@settings(max_examples=12)
+@given(st.lists(st.sampled_from(sorted(SCENARIOS)), min_size=1, max_size=3, unique=True), st.data())
+def test_hazards_in_other_files_do_not_disturb_each_other(
+    names: list[str], data: st.DataObject
+) -> None:
+    """A change with several hazards in it is all of them, each as it is alone."""
+    names = [name for name in names if len(SCENARIOS[name].bad) == 1]
+    directions = [data.draw(st.booleans()) for _ in names]
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    expected: list[str] = []
+    for number, (name, forth) in enumerate(zip(names, directions, strict=True)):
+        case = SCENARIOS[name]
+        path = f"dir{number}/file.c"
+
+        def own(files: Files, number: int = number) -> str:
+            text = files["drivers/dev/core.c"]
+            return re.sub(
+                r"\b(dev|first|second|third|f|forward|backward|helper)\b", rf"\g<1>_{number}", text
+            )
+
+        old, new = (case.good, case.bad) if forth else (case.bad, case.good)
+        before[path], after[path] = own(old), own(new)
+        expected.append(case.kind.value)
+    with fresh_lab() as lab:
+        alone = [kinds(lab.review({path: before[path]}, {path: after[path]})) for path in before]
+        assert kinds(lab.review(before, after)) == sorted(kind for found in alone for kind in found)
+
+
+# ---- ids, claims ----
+
+
+def test_an_id_is_kind_and_classes_in_any_order() -> None:
+    one_way = hazard_id(HazardKind.FLUSH_CYCLE, ("a", "b"))
+    assert one_way == hazard_id(HazardKind.FLUSH_CYCLE, ("b", "a"))
+    assert one_way != hazard_id(HazardKind.FLUSH_CYCLE, ("a", "c"))
+    assert one_way != hazard_id(HazardKind.WORKER_POOL_CYCLE, ("a", "b"))
+    assert one_way.startswith("flush-cycle-")
+
+
+@pytest.mark.parametrize(
+    ("text", "claim"),
+    [
+        ("KVM: fix deadlock in irqfd", True),
+        ("avoid a dead-lock", True),
+        ("Fix ABBA locking", True),
+        ("WARNING: possible circular locking dependency detected", True),
+        ("sleeping function called from invalid context", True),
+        ("BUG: scheduling while atomic", True),
+        ("INFO: task hung_task blocked; hung task", True),
+        ("add the missing unlock on the error path", True),
+        ("missing mutex_unlock() on error", True),
+        ("fix lock inversion with rtnl", True),
+        ("block device: add support for foo", False),
+        ("clock: fix rounding", False),
+        ("Add locking documentation", False),
+        ("", False),
+    ],
+)
+def test_claims(text: str, claim: bool) -> None:
+    assert claims_fix(text) == claim
+
+
+def test_stats(lab: Lab) -> None:
+    files = {**closers(FLUSH_UNDER), "lib/x.c": "int f(void)\n{\n\treturn 1;\n}\n"}
+    comparison = lab.review(files, {**closers(FLUSH_AFTER), "lib/x.c": files["lib/x.c"]})
+    stats = comparison.stats
+    assert stats.files == 3
+    assert stats.changed_functions == 1
+    assert comparison.changed == (("drivers/dev/core.c", "close_1"),)
+    assert stats.locks >= 2
+    assert stats.unknown_locks == 0
+    assert stats.capped == 0
+    assert stats.seconds >= 0
+
+
+def test_an_unknown_lock_is_counted_and_no_hazard(lab: Lab) -> None:
+    take, give = "\tmutex_lock(&{});\n", "\tmutex_unlock(&{});\n"
+    strange, known = "mystery(d)->lock", "first"
+    body = take.format(strange) + take.format(known) + give.format(known) + give.format(strange)
+    other = take.format(known) + take.format(strange) + give.format(strange) + give.format(known)
+    comparison = lab.review(PLAIN, closers(body, other))
+    assert comparison.hazards == ()
+    assert comparison.stats.unknown_locks == 2

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every kind of hazard: there, gone, and the near-misses that must stay silent."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from reviewbot.locking.model import (
+    ChangeState,
+    Comparison,
+    Grade,
+    Hazard,
+    HazardKind,
+    Step,
+    Verdict,
+)
+from tests.locking.scenarios import NEAR_MISSES, PLAIN, SCENARIOS, Scenario, near_miss, one
+from tests.locking.support import Files, Lab, Reviews, brief, kinds, of_kind
+
+CLAIM = "fix a deadlock"
+every_scenario = pytest.mark.parametrize("name", SCENARIOS)
+every_near_miss = pytest.mark.parametrize("name", NEAR_MISSES)
+
+
+def sites_of(comparison: Comparison, case: Scenario) -> list[tuple[str, str]]:
+    hazard = of_kind(comparison, case.kind)
+    return sorted((site.function, site.via) for site in hazard.sites)
+
+
+def expected_sites(case: Scenario, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A site through a table is named by the table's field: only its start is given."""
+    return sorted(
+        next(
+            (f for f in found if via and f[0] == function and f[1].startswith(("ops ", via))),
+            (function, via),
+        )
+        for function, via in case.sites
+    )
+
+
+def check_proof(hazard: Hazard, files: Files) -> None:
+    """The grade fits, the cycle is closed, and every step is on the line it names."""
+    conditional = hazard.kind is HazardKind.WORKER_POOL_CYCLE
+    assert (hazard.grade is Grade.CONDITIONAL) == conditional
+    assert bool(hazard.condition) == conditional
+    assert hazard.summary
+    assert hazard.scenario.rows
+    assert all(row.column < len(hazard.scenario.columns) for row in hazard.scenario.rows)
+    for site in hazard.sites:
+        assert site.after is not None
+        cyclic = hazard.kind not in (HazardKind.SLEEP_IN_ATOMIC, HazardKind.LOCK_IMBALANCE)
+        assert bool(site.after.closing) == (cyclic and len(hazard.classes) > 1)
+        chains = [site.after.chain, *(chain.steps for chain in site.after.closing)]
+        assert all(chains)
+        for step in (step for steps in chains for step in steps):
+            check_step(step, files)
+        assert any(step.function == site.function for step in site.after.chain)
+        lines = files[site.file].split("\n")
+        head = next(
+            n for n, line in enumerate(lines, 1) if re.search(rf"\b{site.function}\(", line)
+        )
+        assert head < site.after.line <= len(lines)
+
+
+def check_step(step: Step, files: Files) -> None:
+    """The call or lock that a step names stands on the line it names."""
+    line = files[step.file].split("\n")[step.line - 1]
+    word = (step.indirect or step.what).rsplit(".", 1)[-1]
+    word = re.sub(r"^guard\(.*\)$", "guard", word)
+    assert word in line, (step, line)
+
+
+@every_scenario
+def test_introduced(reviews: Reviews, name: str) -> None:
+    case = SCENARIOS[name]
+    comparison = reviews.introducing(name)
+    assert comparison.verdict is Verdict.INTRODUCED
+    hazard = of_kind(comparison, case.kind)
+    assert hazard.state is ChangeState.INTRODUCED
+    assert set(hazard.classes) == set(case.classes)
+    found = sites_of(comparison, case)
+    assert found == expected_sites(case, found)
+    assert all(site.before is None and site.after is not None for site in hazard.sites)
+    assert {site.patch for site in hazard.sites} == {hazard.patch} == {1}
+    assert kinds(comparison) == [case.kind.value]
+    check_proof(hazard, case.bad)
+
+
+@every_scenario
+def test_removed(reviews: Reviews, name: str) -> None:
+    case = SCENARIOS[name]
+    comparison = reviews.removing(name)
+    assert comparison.verdict is Verdict.REMOVED
+    hazard = of_kind(comparison, case.kind)
+    assert hazard.state is ChangeState.REMOVED
+    assert set(hazard.classes) == set(case.classes)
+    found = sites_of(comparison, case)
+    assert found == expected_sites(case, found)
+    assert all(site.after is None and site.before is not None for site in hazard.sites)
+    assert kinds(comparison) == [case.kind.value]
+
+
+@every_scenario
+def test_a_tree_laid_over_another_is_what_it_is_alone(reviews: Reviews, name: str) -> None:
+    """The same hazards whether the changed files are linked over a store or a store is built."""
+    over, alone = reviews.introducing(name), reviews.removing(name)
+    assert [h.id for h in over.hazards] == [h.id for h in alone.hazards]
+    for forth, back in zip(over.hazards, alone.hazards, strict=True):
+        assert [(s.file, s.function, s.via, s.after) for s in forth.sites] == [
+            (s.file, s.function, s.via, s.before) for s in back.sites
+        ]
+
+
+@every_near_miss
+def test_near_miss_is_silent(lab: Lab, name: str) -> None:
+    for series in ((PLAIN, near_miss(name)), (near_miss(name), PLAIN)):
+        comparison = lab.review(*series, claim=CLAIM)
+        assert brief(comparison) == []
+        assert comparison.verdict is Verdict.CLEAN
+
+
+def test_near_misses_are_seen_at_all() -> None:
+    """Each near-miss holds the calls that its hazard would need."""
+    for name, text in NEAR_MISSES.items():
+        assert re.search(r"lock|down|guard", text), name
+
+
+# ---- two structs of one tag ----
+
+
+def test_two_structs_of_one_tag_are_two_classes(lab: Lab) -> None:
+    driver = """\
+struct priv {{
+	struct mutex a;
+	struct mutex b;
+}};
+void {name}(struct priv *p)
+{{
+	mutex_lock(&p->{one});
+	mutex_lock(&p->{two});
+	mutex_unlock(&p->{two});
+	mutex_unlock(&p->{one});
+}}
+"""
+    first = driver.format(name="first_op", one="a", two="b")
+    second = driver.format(name="second_op", one="b", two="a")
+    files = {"drivers/one/one.c": first, "drivers/two/two.c": second}
+    assert brief(lab.review({"drivers/one/one.c": first}, files)) == []
+    same = first + second.split("};\n", 1)[1]
+    comparison = lab.review({"drivers/one/one.c": first}, {"drivers/one/one.c": same})
+    assert kinds(comparison) == ["lock-order-inversion"]
+
+
+# ---- what only some of the code decides ----
+
+
+def test_a_wrapper_changes_its_callers_in_other_files(lab: Lab) -> None:
+    """The patch touches only the wrapper; the hazard is in a file it does not touch."""
+    wrapper = (
+        "struct dev {{\n\tstruct mutex lock;\n\tstruct work_struct work;\n}};\n"
+        "void dev_stop(struct dev *d)\n{{\n\t{body}\n}}\n"
+    )
+    user = """\
+static void dev_work(struct work_struct *work)
+{
+	struct dev *d = container_of(work, struct dev, work);
+
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+void dev_init(struct dev *d)
+{
+	INIT_WORK(&d->work, dev_work);
+}
+void user_close(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	dev_stop(d);
+	mutex_unlock(&d->lock);
+}
+"""
+    before = {"lib/dev.c": wrapper.format(body="cancel_work(&d->work);"), "drivers/user.c": user}
+    after = {
+        "lib/dev.c": wrapper.format(body="cancel_work_sync(&d->work);"),
+        "drivers/user.c": user,
+    }
+    comparison = lab.review(before, after)
+    hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+    assert hazard.state is ChangeState.INTRODUCED
+    assert [(s.file, s.function, s.via) for s in hazard.sites] == [
+        ("drivers/user.c", "user_close", "dev_stop")
+    ]
+
+
+def test_a_lock_wrapper_that_stops_locking(lab: Lab) -> None:
+    wrapper = (
+        "static DEFINE_MUTEX(big);\nvoid big_lock(void)\n{{\n\t{lock}\n}}\n"
+        "void big_unlock(void)\n{{\n\t{unlock}\n}}\n"
+    )
+    user = (
+        "static DEFINE_MUTEX(small);\n"
+        "void one(void)\n{\n\tbig_lock();\n\tmutex_lock(&small);\n\tmutex_unlock(&small);\n"
+        "\tbig_unlock();\n}\n"
+        "void two(void)\n{\n\tmutex_lock(&small);\n\tbig_lock();\n\tbig_unlock();\n"
+        "\tmutex_unlock(&small);\n}\n"
+    )
+    locking = {
+        "lib/big.c": wrapper.format(lock="mutex_lock(&big);", unlock="mutex_unlock(&big);"),
+        "drivers/u.c": user,
+    }
+    not_locking = {
+        "lib/big.c": wrapper.format(lock="work();", unlock="work();"),
+        "drivers/u.c": user,
+    }
+    assert kinds(lab.review(locking, not_locking)) == ["lock-order-inversion"]
+    assert lab.review(locking, not_locking).verdict is Verdict.REMOVED
+    assert lab.review(not_locking, locking).verdict is Verdict.INTRODUCED
+
+
+def test_the_handler_is_what_changes(lab: Lab) -> None:
+    text = """
+static void dev_work(struct work_struct *work)
+{
+	struct dev *d = container_of(work, struct dev, work);
+
+	@@
+}
+void dev_init(struct dev *d)
+{
+	INIT_WORK(&d->work, dev_work);
+}
+void f(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	cancel_work_sync(&d->work);
+	mutex_unlock(&d->lock);
+}
+"""
+    free = one(text.replace("@@", "work();"))
+    taking = one(text.replace("@@", "guard(mutex)(&d->lock);\n\twork();"))
+    comparison = lab.review(free, taking)
+    assert kinds(comparison) == ["flush-cycle"]
+    assert comparison.verdict is Verdict.INTRODUCED
+    assert lab.review(taking, free).verdict is Verdict.REMOVED
+
+
+def test_the_registration_is_what_changes(lab: Lab) -> None:
+    text = """
+static void locked_work(struct work_struct *work)
+{
+	struct dev *d = container_of(work, struct dev, work);
+
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+static void free_work(struct work_struct *work)
+{
+	work_free(work);
+}
+void dev_init(struct dev *d)
+{
+	INIT_WORK(&d->work, @@);
+}
+void f(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	cancel_work_sync(&d->work);
+	mutex_unlock(&d->lock);
+}
+"""
+    free, locked = (one(text.replace("@@", name)) for name in ("free_work", "locked_work"))
+    comparison = lab.review(free, locked)
+    assert kinds(comparison) == ["flush-cycle"]
+    assert comparison.verdict is Verdict.INTRODUCED
+    assert lab.review(locked, free).verdict is Verdict.REMOVED
+
+
+def test_the_table_is_what_changes(lab: Lab) -> None:
+    text = (
+        "struct ops { void (*run)(int x); };\nstruct bus { const struct ops *ops; };\n"
+        "static void locked_run(int x)\n{\n\tmutex_lock(&first);\n\twork();\n"
+        "\tmutex_unlock(&first);\n}\n"
+        "static void free_run(int x)\n{\n\twork();\n}\n"
+        "static const struct ops my_ops = {\n\t.run = @@,\n};\n"
+        "void forward(void)\n{\n\tmutex_lock(&first);\n\tmutex_lock(&second);\n"
+        "\tmutex_unlock(&second);\n"
+        "\tmutex_unlock(&first);\n}\n"
+        "void backward(struct bus *bus)\n{\n\tmutex_lock(&second);\n\tbus->ops->run(1);\n"
+        "\tmutex_unlock(&second);\n}\n"
+    )
+    free, locked = (one(text.replace("@@", name)) for name in ("free_run", "locked_run"))
+    comparison = lab.review(free, locked)
+    assert kinds(comparison) == ["lock-order-inversion"]
+    assert comparison.verdict is Verdict.INTRODUCED
+    assert lab.review(locked, free).verdict is Verdict.REMOVED
+
+
+def test_what_is_queued_is_what_changes(lab: Lab) -> None:
+    text = """
+static void dev_work(struct work_struct *work)
+{
+	struct dev *d = container_of(work, struct dev, work);
+
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+void dev_init(struct dev *d)
+{
+	INIT_WORK(&d->work, dev_work);
+}
+void kick(struct dev *d)
+{
+	@@
+}
+void f(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	flush_workqueue(d->wq);
+	mutex_unlock(&d->lock);
+}
+"""
+    own = one(text.replace("@@", "queue_work(d->wq, &d->work);"))
+    other = one(text.replace("@@", "schedule_work(&d->work);"))
+    comparison = lab.review(other, own)
+    assert kinds(comparison) == ["flush-cycle"]
+    assert comparison.verdict is Verdict.INTRODUCED
+    assert lab.review(own, other).verdict is Verdict.REMOVED
+
+
+def test_the_queue_of_the_blocked_work_is_named(lab: Lab) -> None:
+    case = SCENARIOS["worker pool"]
+    for flags, words in (
+        ("0", "bound"),
+        ("WQ_UNBOUND", "unbound"),
+        ("WQ_UNBOUND | WQ_HIGHPRI", "unbound"),
+    ):
+        extra = (
+            "static struct workqueue_struct *my_wq;\nvoid my_init(void)\n{\n"
+            f'\tmy_wq = alloc_workqueue("my", {flags}, 0);\n}}\n'
+            "void my_kick(struct dev *d)\n{\n\tqueue_work(my_wq, &d->work);\n}\n"
+        )
+        good, bad = (
+            {
+                path: text.replace("schedule_work(&d->work)", "work()") + extra
+                for path, text in files.items()
+            }
+            for files in (case.good, case.bad)
+        )
+        hazard = of_kind(lab.review(good, bad), case.kind)
+        assert "my_wq" in hazard.condition
+        assert (f"is {words}") in hazard.condition

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The nearest store serves a tree, and says what a store of its own would say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reviewbot.locking.index import stores
+from tests.locking.scenarios import DEV, PLAIN, SCENARIOS
+from tests.locking.support import Files, Lab, brief, fresh_lab
+
+FILLER = {f"lib/filler{n}.c": f"void filler_{n}(void)\n{{\n\twork();\n}}\n" for n in range(24)}
+
+
+def filled(files: Files, **changes: str) -> Files:
+    """A kernel that is large enough for a store of another to be near."""
+    return {**FILLER, **files, **{f"lib/{name}.c": text for name, text in changes.items()}}
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_a_near_store_serves(lab: Lab, name: str) -> None:
+    """A tree a few files away has its store; this one's findings are as with a store of its own."""
+    case = SCENARIOS[name]
+    near = filled(PLAIN, filler3="int other;\n", extra="int gone;\n")
+    (old,) = lab.trees(near)
+    with lab.open(old):
+        pass
+    trees = lab.trees(filled(case.good), filled(case.bad))
+    found = brief(lab.compare(*trees))
+    assert stores(lab.settings) == [old]
+    fresh = lab.with_cache("fresh")
+    assert found == brief(fresh.compare(*trees))
+    assert stores(fresh.settings) == [trees[0]]
+    assert [row[0] for row in found] == [case.kind.value]
+
+
+def test_a_tree_too_far_away_gets_a_store_of_its_own(lab: Lab) -> None:
+    first, second = lab.trees(filled(PLAIN), {f"x/{n}.c": "int x;\n" for n in range(20)})
+    with lab.open(first), lab.open(second):
+        pass
+    assert set(stores(lab.settings)) == {first, second}
+
+
+def test_a_damaged_store_nearby_is_passed_over(lab: Lab) -> None:
+    case = SCENARIOS["order"]
+    (old,) = lab.trees(filled(PLAIN))
+    with lab.open(old):
+        pass
+    (lab.settings.store_path(old) / "about.json").write_text("{")
+    trees = lab.trees(filled(case.good), filled(case.bad))
+    assert [row[0] for row in brief(lab.compare(*trees))] == [case.kind.value]
+
+
+# ---- what a patch does to files it does not touch ----
+
+
+WRAPPER = "lib/wrap.c"
+USER = (
+    DEV
+    + """\
+void one(void)
+{
+	enter_big();
+	mutex_lock(&first);
+	mutex_unlock(&first);
+	leave_big();
+}
+void two(void)
+{
+	mutex_lock(&first);
+	enter_big();
+	leave_big();
+	mutex_unlock(&first);
+}
+"""
+)
+TAKING = """\
+static DEFINE_MUTEX(big);
+void enter_big(void)
+{
+	mutex_lock(&big);
+}
+void leave_big(void)
+{
+	mutex_unlock(&big);
+}
+"""
+NOT_TAKING = "void enter_big(void)\n{\n\twork();\n}\nvoid leave_big(void)\n{\n\twork();\n}\n"
+CHAINED = {
+    "lib/inner.c": TAKING.replace("enter_big", "enter_inner").replace("leave_big", "leave_inner"),
+    WRAPPER: "void enter_big(void)\n{\n\tenter_inner();\n}\nvoid leave_big(void)\n{\n"
+    "\tleave_inner();\n}\n",
+}
+
+
+@pytest.mark.parametrize("forth", [True, False])
+def test_callers_of_a_wrapper_are_linked_again(lab: Lab, forth: bool) -> None:
+    with_lock = {"drivers/u.c": USER, WRAPPER: TAKING}
+    without = {"drivers/u.c": USER, WRAPPER: NOT_TAKING}
+    series = (without, with_lock) if forth else (with_lock, without)
+    comparison = lab.review(*series)
+    assert [(h.kind.value, h.state.value) for h in comparison.hazards] == [
+        ("lock-order-inversion", "introduced" if forth else "removed")
+    ]
+
+
+def test_callers_of_a_wrapper_of_a_wrapper_are_linked_again(lab: Lab) -> None:
+    quiet = {**CHAINED, "lib/inner.c": NOT_TAKING.replace("_big", "_inner")}
+    comparison = lab.review({"drivers/u.c": USER, **quiet}, {"drivers/u.c": USER, **CHAINED})
+    assert [(h.kind.value, h.state.value) for h in comparison.hazards] == [
+        ("lock-order-inversion", "introduced")
+    ]
+
+
+def test_a_function_that_moves_to_another_file(lab: Lab) -> None:
+    case = SCENARIOS["order across files"]
+    moved = dict(case.bad)
+    moved["lib/elsewhere.c"] = (
+        "extern struct mutex shared_lock;\n" + moved["lib/shared.c"].split("\n", 1)[1]
+    )
+    moved["lib/shared.c"] = "DEFINE_MUTEX(shared_lock);\n"
+    comparison = lab.review(case.bad, moved)
+    assert comparison.hazards == ()
+    assert brief(lab.review(case.good, moved)) == brief(lab.review(case.good, case.bad))
+
+
+def test_an_inline_of_a_header_that_moves_to_a_file(lab: Lab) -> None:
+    """Callers that the patch does not touch call the new function."""
+    case = SCENARIOS["order across files"]
+    stub = "static inline void shared_update(struct dev *d) { work(); }\n"
+    header = case.bad["include/linux/dev.h"]
+    before = {
+        **case.bad,
+        "include/linux/dev.h": header + stub,
+        "lib/shared.c": "DEFINE_MUTEX(shared_lock);\n",
+    }
+    comparison = lab.review(before, case.bad)
+    assert [(h.kind.value, h.state.value) for h in comparison.hazards] == [
+        ("lock-order-inversion", "introduced")
+    ]
+
+
+# ---- random histories ----
+
+PIECES = {
+    "ab": "void f_{n}(void)\n{{\n\tmutex_lock(&lock_a);\n\tg_{n}();\n\tmutex_unlock(&lock_a);\n}}\n"
+    "void g_{n}(void)\n{{\n\tmutex_lock(&lock_b);\n\twork();\n\tmutex_unlock(&lock_b);\n}}\n",
+    "ba": "void f_{n}(void)\n{{\n\tmutex_lock(&lock_b);\n\tg_{n}();\n\tmutex_unlock(&lock_b);\n}}\n"
+    "void g_{n}(void)\n{{\n\tmutex_lock(&lock_a);\n\twork();\n\tmutex_unlock(&lock_a);\n}}\n",
+    "cross": "void f_{n}(void)\n{{\n\tmutex_lock(&lock_b);\n\tg_{m}();\n"
+    "\tmutex_unlock(&lock_b);\n}}\n"
+    "void g_{n}(void)\n{{\n\twork();\n}}\n",
+    "wait": "void f_{n}(void)\n{{\n\tguard(mutex)(&lock_a);\n\tflush_work(&work_{m});\n}}\n"
+    "void g_{n}(void)\n{{\n}}\n",
+    "handler": "static void h_{n}(struct work_struct *w)\n{{\n\tg_{m}();\n}}\n"
+    "void g_{n}(void)\n{{\n\tguard(mutex)(&lock_c);\n\tg_{m}();\n}}\n"
+    "void f_{n}(void)\n{{\n\tINIT_WORK(&work_{n}, h_{n});\n}}\n",
+    "lock": "void f_{n}(void)\n{{\n\tmutex_lock(&lock_c);\n}}\nvoid g_{n}(void)\n{{\n"
+    "\tmutex_unlock(&lock_c);\n}}\n",
+    "use": "void f_{n}(void)\n{{\n\tf_{m}();\n\tmutex_lock(&lock_a);\n"
+    "\tmutex_unlock(&lock_a);\n\tg_{m}();\n}}\n"
+    "void g_{n}(void)\n{{\n\tguard(mutex)(&lock_b);\n}}\n",
+    "none": "void f_{n}(void)\n{{\n\twork();\n}}\nvoid g_{n}(void)\n{{\n\twork();\n}}\n",
+}
+BASE = {"lib/locks.c": "DEFINE_MUTEX(lock_a);\nDEFINE_MUTEX(lock_b);\nDEFINE_MUTEX(lock_c);\n"}
+BASE["lib/works.c"] = "".join(f"struct work_struct work_{n};\n" for n in range(4))
+
+choices = st.lists(st.sampled_from(sorted(PIECES)), min_size=4, max_size=4)
+
+
+def kernel_of(chosen: list[str]) -> Files:
+    return {
+        **BASE,
+        **{f"d{n}/f.c": PIECES[kind].format(n=n, m=(n + 1) % 4) for n, kind in enumerate(chosen)},
+    }
+
+
+@settings(max_examples=20)
+@given(choices, choices)
+def test_a_tree_laid_over_another_is_what_it_is_alone(before: list[str], after: list[str]) -> None:
+    """What a change introduces is what its revert removes, whichever tree has the store."""
+    # every kernel defines what it calls: f_n() and g_n() are in each of the pieces
+    with fresh_lab() as lab:
+        trees = lab.trees(kernel_of(before), kernel_of(after))
+        forth = lab.compare(*trees)
+        back = lab.with_cache("other").compare(*reversed(trees))
+        swap = {"introduced": "removed", "removed": "introduced", "remaining": "remaining"}
+
+        def touched(
+            comparison_rows: list[tuple[object, ...]], mirror: bool
+        ) -> set[tuple[object, ...]]:
+            return {
+                (kind, classes, file, function, via, swap[state] if mirror else state)
+                for kind, _, _, classes, sites in comparison_rows
+                for file, function, via, state, _ in sites  # type: ignore[attr-defined]
+                if state != "remaining"
+            }
+
+        assert touched(brief(forth), mirror=False) == touched(brief(back), mirror=True)

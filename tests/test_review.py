@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The way of a series through the rooms, without the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reviewbot.errors import ExitStatus, TreeError, UsageError
+from reviewbot.kernel.model import ApplyState, BaseHow
+from reviewbot.locking.index import Settings
+from reviewbot.locking.model import ChangeState, HazardKind, Verdict
+from reviewbot.locking.primitives import builtin
+from reviewbot.report.model import Review
+from reviewbot.review import Options, review_range, review_series
+from reviewbot.series.assemble import assemble
+from reviewbot.series.model import Series
+from tests.support.program import DOMAIN, LOCK, SITES, Kernel, seeded
+
+FILE = "virt/kvm/eventfd.c"
+Edit = tuple[str, str, Callable[[str], str]]
+"""A path, a commit message and a change of the file's text."""
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
+    """The sample tree with the seed's branches, for reading only."""
+    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
+    before = made.state()
+    yield made
+    assert made.state() == before
+
+
+@pytest.fixture(scope="module")
+def options(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Options:
+    """The kernel, and one cache for this module."""
+    cache = tmp_path_factory.mktemp("cache")
+    return Options(tree=kernel.path, settings=Settings(cache, builtin(), workers=1))
+
+
+@pytest.fixture
+def author(kernel: Kernel, tmp_path: Path) -> Kernel:
+    """A clone of the kernel to write a series in."""
+    kernel.git("clone", "-q", kernel.path, tmp_path / "author")
+    return Kernel(tmp_path / "author")
+
+
+def series_of(author: Kernel, *edits: Edit, start: str = "master") -> Series:
+    """A commit for each edit, on top of ``start``, as the series its author would post."""
+    author.git("checkout", "-q", "-B", "topic", f"origin/{start}")
+    for path, message, change in edits:
+        author.edit(path, message, change)
+    return assemble(author.mails("--full-index", f"origin/{start}..topic"), wanted=None, source="x")
+
+
+def seed(sample_patches: Path, name: str) -> Series:
+    return assemble((sample_patches / name).read_bytes(), wanted=None, source=name)
+
+
+def swap(old: str, new: str) -> Callable[[str], str]:
+    """Replace the one place where a text occurs."""
+
+    def change(text: str) -> str:
+        assert text.count(old) == 1, text.count(old)
+        return text.replace(old, new)
+
+    return change
+
+
+def append(line: str) -> Callable[[str], str]:
+    return lambda text: f"{text}{line}\n"
+
+
+def states(review: Review) -> dict[tuple[str, str], ChangeState]:
+    (hazard,) = review.hazards
+    return {(site.function, site.via): site.state for site in hazard.sites}
+
+
+# A way to wait under the mutex, put in and taken out again.
+WAIT = "\tlist_del_rcu(&resampler->link);\n\tsynchronize_srcu(&kvm->irq_srcu);\n"
+NEW = f"""
+void kvm_irqfd_forget(struct kvm *kvm, struct kvm_kernel_irqfd_resampler *resampler)
+{{
+	mutex_lock(&kvm->irqfds.resampler_lock);
+{WAIT}	mutex_unlock(&kvm->irqfds.resampler_lock);
+}}"""
+ADD: Edit = (FILE, "KVM: irqfd: forget a resampler", append(NEW))
+AWAY: Edit = (FILE, "KVM: irqfd: take that back", lambda text: text.replace(f"{NEW}\n", ""))
+QUIET: Edit = (
+    "virt/kvm/irqchip.c",
+    "KVM: irqchip: start low",
+    swap("\treturn init_srcu", "\tkvm->irq_level[0] = 0;\n\treturn init_srcu"),
+)
+
+
+def test_the_seed_is_removed(options: Options, sample_patches: Path) -> None:
+    review = review_series(seed(sample_patches, "seed-v2.mbox"), options)
+    assert review.verdict is Verdict.REMOVED
+    assert review.exit_status is ExitStatus.OK
+    assert states(review) == dict.fromkeys(SITES, ChangeState.REMOVED)
+    (hazard,) = review.hazards
+    assert hazard.kind is HazardKind.WORKER_POOL_CYCLE
+    assert hazard.classes[:2] == (LOCK, DOMAIN)
+    assert review.base is not None
+    assert review.base.how is BaseHow.HEAD
+    assert review.stats.files == 13
+
+
+def test_a_base_option_wins(options: Options, kernel: Kernel, sample_patches: Path) -> None:
+    review = review_series(seed(sample_patches, "seed-v2.mbox"), replace(options, base="v1"))
+    assert review.base is not None
+    assert review.base.commit == kernel.git("rev-parse", "v1").strip()
+    assert states(review) == {("kvm_irqfd_assign", ""): ChangeState.REMOVED}
+
+
+def test_each_site_knows_its_patch(options: Options, author: Kernel) -> None:
+    review = review_series(series_of(author, QUIET, ADD), options)
+    assert review.verdict is Verdict.INTRODUCED
+    assert review.exit_status is ExitStatus.FINDINGS
+    new = [
+        (site.function, site.patch)
+        for hazard in review.hazards
+        for site in hazard.sites
+        if site.state is ChangeState.INTRODUCED
+    ]
+    assert new == [("kvm_irqfd_forget", 2)]
+
+
+def test_what_a_later_patch_takes_back_is_not_held_against_a_series(
+    options: Options, author: Kernel
+) -> None:
+    review = review_series(series_of(author, ADD, QUIET, AWAY), options)
+    assert review.verdict is Verdict.CLEAN
+    assert review.exit_status is ExitStatus.OK
+    assert review.application is not None
+    assert [patch.state for patch in review.application.patches] == [ApplyState.APPLIED] * 3
+
+
+def test_a_quiet_change_is_clean(options: Options, author: Kernel) -> None:
+    review = review_series(series_of(author, QUIET), options)
+    assert (review.verdict, review.hazards) == (Verdict.CLEAN, ())
+    assert review.stats.changed_functions == 1
+
+
+@pytest.mark.parametrize("path", ["Documentation/locking.rst", "tools/lib/lock.c", "Makefile"])
+def test_what_is_no_kernel_source_needs_no_index(
+    options: Options, author: Kernel, tmp_path: Path, path: str
+) -> None:
+    author.git("checkout", "-q", "-B", "topic", "origin/master")
+    text = "int lock(void)\n{\n\tmutex_lock(&a);\n\tmutex_lock(&a);\n}\n"
+    author.commit({path: text}, "docs: explain the locks")
+    series = assemble(author.mails("origin/master..topic"), wanted=None, source="x")
+    cache = tmp_path / "cache"
+    options = replace(options, settings=Settings(cache, builtin(), workers=1))
+    review = review_series(series, options)
+    assert (review.verdict, review.hazards) == (Verdict.CLEAN, ())
+    assert review.reason == "it changes no kernel C source"
+    assert not cache.exists()
+
+
+def beside_the_point(message: str) -> Edit:
+    """A change of a hazard's function that does nothing about the hazard."""
+    sync = "\t\tsynchronize_srcu_expedited(&kvm->irq_srcu);\n\n"
+    return FILE, f"KVM: irqfd: {message}", swap(sync, f"{sync}\t\tkvm->irq_level[0] = 0;\n")
+
+
+def test_a_claim_that_does_not_hold_is_told(options: Options, author: Kernel) -> None:
+    series = series_of(author, beside_the_point("fix a deadlock in kvm_irqfd_assign()"))
+    review = review_series(series, options)
+    assert review.verdict is Verdict.NOT_REMOVED
+    assert review.exit_status is ExitStatus.FINDINGS
+    assert [hazard.state for hazard in review.hazards] == [ChangeState.REMAINING]
+
+
+def test_what_was_there_before_is_no_finding_without_a_claim(
+    options: Options, author: Kernel
+) -> None:
+    review = review_series(series_of(author, beside_the_point("tidy")), options)
+    assert (review.verdict, review.exit_status) == (Verdict.CLEAN, ExitStatus.OK)
+
+
+def test_the_cover_letter_may_make_the_claim(options: Options, author: Kernel) -> None:
+    series = series_of(author, beside_the_point("tidy"))
+    claimed = replace(series, cover_text="This fixes a lockdep splat.")
+    assert review_series(claimed, options).verdict is Verdict.NOT_REMOVED
+
+
+def test_a_conflict_in_a_later_patch_stops_the_series(options: Options, author: Kernel) -> None:
+    series = series_of(author, QUIET, ADD, AWAY)
+    stale = replace(series.patches[1], diff=series.patches[1].diff.replace("destroy_work", "end_w"))
+    review = review_series(
+        replace(series, patches=(series.patches[0], stale, series.patches[2])), options
+    )
+    assert review.verdict is Verdict.DOES_NOT_APPLY
+    assert review.exit_status is ExitStatus.NOT_REVIEWABLE
+    assert review.reason.startswith("patch 2 of 3 does not apply: ")
+    assert (review.hazards, review.stats.files) == ((), 0)
+
+
+def test_a_missing_patch_is_named(options: Options, author: Kernel) -> None:
+    series = series_of(author, QUIET, ADD, AWAY)
+    holed = replace(series, patches=(series.patches[0], series.patches[2]), missing=(2,))
+    review = review_series(holed, options)
+    assert review.verdict is Verdict.NOT_REVIEWABLE
+    assert review.reason == "patch 2 of 3 did not arrive"
+    assert review.application is not None
+    assert review.application.state is ApplyState.MISSING_PATCH
+
+
+def test_a_refused_patch_says_why(options: Options, author: Kernel) -> None:
+    series = series_of(author, QUIET)
+    diff = series.patches[0].diff.replace("virt/kvm/irqchip.c", "virt/../../irqchip.c")
+    review = review_series(
+        replace(series, patches=(replace(series.patches[0], diff=diff),)), options
+    )
+    assert review.verdict is Verdict.NOT_REVIEWABLE
+    assert review.reason.startswith("patch 1 of 1 is refused: ")
+
+
+def test_already_applied(options: Options, sample_patches: Path) -> None:
+    review = review_series(seed(sample_patches, "seed-v2.mbox"), replace(options, base="v2"))
+    assert review.verdict is Verdict.DOES_NOT_APPLY
+    assert review.reason == "already applied: the tree has these changes"
+
+
+def test_a_range_is_tried_where_it_starts(options: Options, kernel: Kernel) -> None:
+    review = review_range("v2..revert", options)
+    assert review.verdict is Verdict.INTRODUCED
+    assert states(review) == dict.fromkeys(SITES, ChangeState.INTRODUCED)
+    assert review.base is not None
+    assert review.base.commit == kernel.git("rev-parse", "v2").strip()
+    assert "asked for" not in review.base.why
+    assert review.series.source == "v2..revert"
+
+
+def test_a_range_may_be_tried_elsewhere(options: Options, kernel: Kernel) -> None:
+    review = review_range("master..v2", replace(options, base="v1"))
+    assert review.base is not None
+    assert review.base.commit == kernel.git("rev-parse", "v1").strip()
+    assert states(review) == {("kvm_irqfd_assign", ""): ChangeState.REMOVED}
+
+
+def test_progress_is_told_to_who_asks(options: Options, sample_patches: Path, home: Path) -> None:
+    stages: list[str] = []
+    fresh = Settings(home / "fresh", builtin(), workers=1)
+    asked = replace(options, settings=fresh, progress=lambda stage, *_: stages.append(stage))
+    review = review_series(seed(sample_patches, "seed-v1.mbox"), asked)
+    assert review.verdict is Verdict.PARTIALLY_REMOVED
+    assert stages
+
+
+def test_the_same_review_twice_is_the_same(options: Options, sample_patches: Path) -> None:
+    series = seed(sample_patches, "seed-v1.mbox")
+    one, two = (review_series(series, options).to_dict() for _ in range(2))
+    for review in (one, two):
+        review["stats"].pop("seconds")
+    assert one == two
+
+
+def test_what_is_not_there_is_an_error(options: Options, sample_patches: Path) -> None:
+    series = seed(sample_patches, "seed-v2.mbox")
+    with pytest.raises(TreeError, match="/nowhere/linux does not exist"):
+        review_series(series, replace(options, tree=Path("/nowhere/linux")))
+    with pytest.raises(TreeError, match=r"'v9\.99' names no commit"):
+        review_series(series, replace(options, base="v9.99"))
+    with pytest.raises(UsageError, match="is not a range"):
+        review_range("v2", options)
