@@ -19,16 +19,19 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from reviewbot.errors import ReviewbotError
+from reviewbot.kernel import git
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.compare import compare
 from reviewbot.locking.index import Settings, is_source
-from reviewbot.locking.model import ChangeState, Comparison, HazardKind
+from reviewbot.locking.model import ChangeState, Comparison, Hazard, HazardKind
 from reviewbot.locking.primitives import builtin
 from reviewbot.locking.trees import Trees
 from reviewbot.series.assemble import assemble
 
+Label = dict[str, Any]
 KINDS = {
     "srcu-cycle": {HazardKind.GRACE_PERIOD_CYCLE, HazardKind.GRACE_PERIOD_IN_READER,
                    HazardKind.WORKER_POOL_CYCLE},
@@ -58,7 +61,7 @@ class Result:
     seconds: float
 
 
-def group_of(label: dict[str, object]) -> str:
+def group_of(label: Label) -> str:
     """Which target an entry counts towards."""
     if str(label["kind"]).startswith("control"):
         return "control"
@@ -72,9 +75,7 @@ def group_of(label: dict[str, object]) -> str:
     return DIRECT
 
 
-def replay(
-    label: dict[str, object], corpus: Path, repository: Repository, trees: Settings
-) -> Result:
+def replay(label: Label, corpus: Path, repository: Repository, trees: Settings) -> Result:
     """Compare the tree without and with the entry's patch."""
     started = time.monotonic()
     raw = (corpus / str(label["patch"])).read_bytes()
@@ -92,8 +93,7 @@ def replay(
 
 
 def _reverse(scratch: Scratch, tree: str, diff: str) -> str:
-    from reviewbot.kernel import git
-
+    """The tree without the patch, in the scratch repository."""
     index = scratch.index
     git.run(scratch.git_dir, ["read-tree", tree], index=index)
     data = diff.encode("utf-8", "surrogateescape")
@@ -101,13 +101,11 @@ def _reverse(scratch: Scratch, tree: str, diff: str) -> str:
     return git.run(scratch.git_dir, ["write-tree"], index=index).stdout.decode().strip()
 
 
-def _judge(label: dict[str, object], comparison: Comparison, seconds: float) -> Result:
+def _judge(label: Label, comparison: Comparison, seconds: float) -> Result:
     touched = [h for h in comparison.hazards if _changed(h)]
     wanted = KINDS.get(str(label["kind"]), set())
     words = {
-        word.lower()
-        for lock in label["locks"]  # type: ignore[attr-defined]
-        for word in re.findall(r"[A-Za-z_]\w{2,}", lock)
+        word.lower() for lock in label["locks"] for word in re.findall(r"[A-Za-z_]\w{2,}", lock)
     }
     found = False
     for hazard in comparison.hazards:
@@ -125,8 +123,8 @@ def _judge(label: dict[str, object], comparison: Comparison, seconds: float) -> 
     )  # fmt: skip
 
 
-def _changed(hazard: object) -> bool:
-    return any(site.state is not ChangeState.REMAINING for site in hazard.sites)  # type: ignore[attr-defined]
+def _changed(hazard: Hazard) -> bool:
+    return any(site.state is not ChangeState.REMAINING for site in hazard.sites)
 
 
 def summary(results: list[Result]) -> str:
