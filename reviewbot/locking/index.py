@@ -7,8 +7,10 @@ Stopping at any moment loses at most the batch in flight.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -163,7 +165,8 @@ def fan_out(
     tasks.  Raises :class:`ServiceError` if a process is killed.
     """
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(settings.workers, context, initialise, args) as pool:
+    start = (initialise, args)
+    with ProcessPoolExecutor(settings.workers, context, _begin, start) as pool:
         waiting: deque[Future[R]] = deque()
         try:
             for task in tasks:
@@ -179,6 +182,22 @@ def fan_out(
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(initialise: Callable[..., None], args: tuple[object, ...]) -> None:
+    """Start a worker: it ends when told to, and with its parent at the latest.
+
+    Handlers that unwind would only end a task, and the executor would send that
+    back as its result; an interrupt from the terminal is the parent's business.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    initialise(*args)
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(slots=True)
