@@ -22,12 +22,12 @@ from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking.compare import compare
 from reviewbot.locking.facts import FileFacts, Function, lacks_flow, read_facts
 from reviewbot.locking.flow import Effects, Walk
-from reviewbot.locking.index import Settings, definer_types, is_source
+from reviewbot.locking.index import Settings, definer_types, is_source, quiet
 from reviewbot.locking.link import LinkedFile, LinkedFunction, Linker
 from reviewbot.locking.model import Comparison, Hazard, HazardKind
 from reviewbot.locking.primitives import builtin
 from reviewbot.locking.symbols import Classifier, MemorySymbols
-from reviewbot.locking.trees import Trees
+from reviewbot.locking.trees import Trees, consult
 from reviewbot.locking.view import View
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names
 
@@ -209,8 +209,9 @@ class Lab:
                 for change in objects.diff_trees(before, after)
                 if is_source(change.path)
             }
-        with self.open(*trees) as views:
-            return compare(views, files, claim)
+            return consult(
+                objects, self.settings, quiet, trees, lambda views: compare(views, files, claim)
+            )
 
 
 def _git(git_dir: Path, *args: str, data: bytes = b"") -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import zlib
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,11 @@ def test_one_wrong_byte_is_found(place: int, change: int) -> None:
     data[place] ^= change
     found = unpack(bytes(data))
     assert found is None or found == FACTS  # some bits of zlib's header mean nothing
+
+
+@pytest.mark.parametrize("inside", [b"", b"not msgpack", b"\xc0", b"\x93\x01\x02\x03"])
+def test_whole_bytes_that_say_something_else_are_no_facts(inside: bytes) -> None:
+    assert unpack(zlib.compress(inside)) is None
 
 
 def test_a_truncated_entry_is_absent(path: Path) -> None:
