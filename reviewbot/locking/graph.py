@@ -277,21 +277,6 @@ def build_arrays(rows: Columns, callables: int, nodes: int, ops_from: int, place
     )
 
 
-class Base:
-    """What a stored tree offers a graph beside its arrays."""
-
-    arrays: Arrays
-
-    def callable_number(self, name: str) -> int | None:
-        raise NotImplementedError
-
-    def node_number(self, name: str) -> int | None:
-        raise NotImplementedError
-
-    def node_name(self, number: int) -> str:
-        raise NotImplementedError
-
-
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Callables reached in a walk, nearest first, each with the step that led there."""

@@ -40,7 +40,6 @@ NONE = -1
 
 SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex"})
 """Kinds of lock whose blocking acquisition may sleep."""
-SPINNING = frozenset({"spinlock", "rwlock"})
 KINDS = (
     "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "spinlock", "rwlock", "srcu",
     "rcu", "irq-off", "preempt-off",

@@ -14,7 +14,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from reviewbot.locking.flow import Effects
-from reviewbot.locking.graph import Arrays, Base, Table
+from reviewbot.locking.graph import Arrays, Table
 from reviewbot.locking.link import LinkedFunction, Queue, Queueing, Registration
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, StructRef, VariableRef, is_shared
 
@@ -214,7 +214,7 @@ def _write_arrays(work: Path, arrays: Arrays) -> None:
 _WIDTH = {"down": 3, "up": 3, "actions": 3, "actors": 3, "releases": 3}
 
 
-class Store(Base):
+class Store:
     """An opened store; also the :class:`~reviewbot.locking.symbols.Symbols` of its tree."""
 
     def __init__(self, place: Path) -> None:
@@ -367,10 +367,6 @@ class Store(Base):
         """(workqueue node, file that queues) for a work item."""
         return self._rows("SELECT queue, file FROM queueings WHERE work = ?", work)
 
-    def works_on(self, queue: str) -> list[tuple[str, str]]:
-        """(work node, file that queues) for a workqueue."""
-        return self._rows("SELECT work, file FROM queueings WHERE queue = ?", queue)
-
     def flags_of(self, queue: str) -> list[tuple[str, str]]:
         """(flags, file that allocates) for a workqueue."""
         return self._rows("SELECT flags, file FROM queues WHERE node = ?", queue)
@@ -417,8 +413,3 @@ def prune(folder: Path, keep: int) -> None:
     stores = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
     for old in sorted(stores, key=lambda p: p.stat().st_mtime, reverse=True)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def names(rows: Iterable[tuple[str, str]]) -> list[str]:
-    """First members, each once, in order."""
-    return list(dict.fromkeys(name for name, _ in rows))

@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 
 from reviewbot.locking.facts import FileFacts
-from reviewbot.locking.flow import Effects
 from reviewbot.locking.graph import (
     Arrays,
     Graph,
@@ -209,7 +208,7 @@ def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> froz
     for path in files:
         for old in store.functions_in(path):
             new = overlay.refs.get(overlay.replaced.get(old.id, -1))
-            if _same_effects(old.effects, new.effects if new is not None else None):
+            if old.effects == (new.effects if new is not None else None):
                 continue
             callers, _ = graph.callers(np.array([old.id], np.int32))
             for number in np.unique(callers).tolist():
@@ -219,10 +218,6 @@ def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> froz
                 if len(out) >= MAX_RELINKED:
                     return frozenset(out)
     return frozenset(out)
-
-
-def _same_effects(before: Effects | None, after: Effects | None) -> bool:
-    return before == after
 
 
 class View:

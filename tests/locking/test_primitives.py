@@ -15,7 +15,6 @@ from reviewbot.locking.primitives import (
     READERS,
     RESULT,
     SLEEPING,
-    SPINNING,
     Primitive,
     Role,
     builtin,
@@ -23,7 +22,7 @@ from reviewbot.locking.primitives import (
 )
 from tests.locking.support import Kernel, facts_of_text
 
-KINDS = SLEEPING | SPINNING | READERS | ATOMIC
+KINDS = SLEEPING | READERS | ATOMIC
 ENTRIES = sorted(builtin().values(), key=lambda entry: entry.name)
 
 
