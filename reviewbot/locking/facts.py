@@ -39,7 +39,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 5
+VERSION = 1
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 

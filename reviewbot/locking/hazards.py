@@ -39,7 +39,7 @@ DEPTH = 6
 """Calls followed from where a lock is held to where the wait is."""
 ATOMIC_DEPTH = 3
 """The same for what may sleep in other files: deep down almost everything may, somehow."""
-MAX_CYCLE = 8
+MAX_CYCLE = 6
 """Calls in both halves of a cycle together; a longer proof convinces nobody."""
 MAX_THIRDS = 40
 """Locks held over taking one, up to which cycles of three are looked for."""
@@ -322,6 +322,8 @@ class Finder:
             return
         back = self._leading_to(node, writers_only=bool(held & READ))
         closing = self._choose(back.get(other, []), bool(target & READ), leg)
+        if closing is not None and self._kinds_of(closing) == "rcu-gp":
+            return
         if closing is not None:
             yield self._cycle(leg, closing, kinds)
         elif not kinds and (third := self._by_a_third(leg, other, back, target)) is not None:
@@ -365,6 +367,7 @@ class Finder:
         elif (
             not (held & READ and target & READ)
             and not (held | target) & NESTED
+            and not self._through_ops(leg)
             and same_object(self.view, leg)
         ):
             yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
@@ -375,7 +378,7 @@ class Finder:
         usable = [
             way
             for way in ways
-            if len(way.path) + len(leg.path) <= MAX_CYCLE and self._usable(way, target_read)
+            if self._length(way) + self._length(leg) <= MAX_CYCLE and self._usable(way, target_read)
         ]
         if not usable:
             return None
@@ -408,6 +411,11 @@ class Finder:
             if first is not None and first.function != CONTEXT and not self._through_ops(first):
                 return first, home
         return None
+
+    def _length(self, leg: Leg) -> int:
+        """Calls on the way, those through a struct counted twice and once more for doubt."""
+        virtual = sum(self.view.function(number) is None for number in leg.path)
+        return len(leg.path) + virtual
 
     def _usable(self, way: Leg, target_read: bool) -> bool:
         held = self.view.node(way.held)
