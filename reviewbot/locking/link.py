@@ -37,7 +37,7 @@ from reviewbot.locking.symbols import (
 )
 
 OPS = "ops "
-"""Prefix of the virtual callee of calls through a struct: ``ops struct pmu.event_init``."""
+"""Prefix of the virtual callee of calls through a struct: ``ops struct file_operations.open``."""
 MAX_OPS_CANDIDATES = 24
 """Functions in one (struct, field) beyond which a call through it is not followed."""
 

@@ -56,7 +56,8 @@ class Step:
     lock: str = ""
     """The lock class (or other node) the call is about, where there is one."""
     indirect: str = ""
-    """How control gets to the next step if not by a direct call: ``ops struct pmu.event_init``."""
+    """How control gets to the next step if not by a direct call, such as
+    ``ops struct file_operations.open``."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
