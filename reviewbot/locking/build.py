@@ -193,7 +193,6 @@ class _Build:
 
     def _link(self) -> None:
         numbering = Numbering(sum(entry.count for entry in self._entries), 0, {}, {})
-        ops_from = numbering.callables
         parts: list[_Arrays] = []
         details: dict[int, bytes] = {}
         registrations: list[Registration] = []
@@ -221,7 +220,7 @@ class _Build:
             ),
             np.int32,
         )
-        arrays = build_arrays(columns, numbering.callables, numbering.nodes, ops_from, place)
+        arrays = build_arrays(columns, numbering.callables, numbering.nodes, place)
         content = Content(
             files=tuple(self._entries),
             symbols=self._symbols,

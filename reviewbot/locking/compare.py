@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from reviewbot.locking.describe import Describer, grade_of
-from reviewbot.locking.hazards import Finder, Finding, Spot
+from reviewbot.locking.hazards import Finder
+from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.link import LinkedFunction
 from reviewbot.locking.model import (
     ChangeState,
@@ -147,7 +148,7 @@ def _wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]
 def _form(detail: LinkedFunction | None) -> object:
     if detail is None or not (detail.actions or detail.uses or detail.imbalances):
         return None
-    actions = [(a.node, a.what, a.kind, a.mode, a.nested) for a in detail.actions]
+    actions = [(a.node, a.what, a.kind, a.mode, a.nested, a.irq) for a in detail.actions]
     uses = {
         (use.call, actions[use.action] if use.action >= 0 else None,
          frozenset((t.node, t.mode, t.nested) for t in use.held), use.released)
@@ -251,6 +252,8 @@ def _still_there(model: Finding, snapshot: _Snapshot) -> Finding | None:
     if model.kind is HazardKind.LOCK_IMBALANCE:
         return None
     finder = snapshot.finder
+    if model.interrupted is not None:
+        return finder.interruption(model.site, model.key)
     leg = finder.edge_at(model.site, model.via, model.leg.held, model.leg.target)
     if leg is None:
         return None
@@ -310,7 +313,7 @@ def _remaining(
     model: Finding, known: list[_SiteState], snapshots: list[_Snapshot], files: frozenset[str]
 ) -> list[_SiteState]:
     """Further sites of a hazard, in the files the series changes, that it leaves alone."""
-    if model.kind is HazardKind.LOCK_IMBALANCE:
+    if model.kind is HazardKind.LOCK_IMBALANCE or model.interrupted is not None:
         return []
     last = snapshots[-1].finder
     out: dict[SiteKey, _SiteState] = {}

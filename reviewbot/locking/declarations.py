@@ -37,7 +37,7 @@ _INITIALISER = re.compile(rb"\bstruct\s+(\w+)\s+(\w+)\s*(?:\[[^\]]*\]\s*)*=\s*(?
 _DESIGNATED = re.compile(rb"\.\s*(\w+(?:\s*\.\s*\w+)*)\s*=\s*&?\s*([A-Za-z_]\w*)\s*(?=[,}\n])")
 _DEFINER = re.compile(
     rb"^[ \t]*(static[ \t]+|extern[ \t]+)?"
-    rb"((?:DEFINE|DECLARE)_\w+|\w*NOTIFIER_HEAD|\w*ATTR_\w+)[ \t]*"
+    rb"((?:DEFINE|DECLARE)_\w+|\w*NOTIFIER_HEAD|\w*ATTR(?:_\w+)?)[ \t]*"
     rb"\(([^;{}()]*(?:\([^()]*\)[^;{}()]*)*)\)",
     re.M,
 )

@@ -8,8 +8,9 @@ who waits for what, and the order in which that does not end.
 from __future__ import annotations
 
 from reviewbot.locking.graph import CONTEXT
-from reviewbot.locking.hazards import Finder, Finding, Leg
-from reviewbot.locking.link import OPS, Taken
+from reviewbot.locking.hazards import Finder
+from reviewbot.locking.legs import Finding, Leg
+from reviewbot.locking.link import OPS, Action, Taken
 from reviewbot.locking.model import (
     Chain,
     Evidence,
@@ -20,6 +21,12 @@ from reviewbot.locking.model import (
     Step,
 )
 
+_WORDS = {
+    "work": "work item", "irq": "interrupt handler of", "timer": "timer", "napi": "NAPI poll of",
+    "urb": "completion of urb", "rcu-callback": "RCU callback of",
+    "sysfs": "a user of the sysfs files of", "debugfs": "a user of the debugfs files of",
+    "proc": "a user of the proc files of",
+}  # fmt: skip
 _CONDITIONAL = frozenset({HazardKind.WORKER_POOL_CYCLE})
 
 
@@ -39,7 +46,12 @@ class Describer:
 
     def evidence(self, finding: Finding) -> Evidence:
         """Both sides of a finding, step by step."""
-        steps = self._balance(finding) if finding.imbalance else self._steps(finding.leg)
+        if finding.imbalance:
+            steps = self._balance(finding)
+        elif finding.interrupted:
+            steps = self._interrupted(finding, finding.interrupted)
+        else:
+            steps = self._steps(finding.leg)
         closing = tuple(self.chain(leg) for leg in finding.closing)
         at = next((s.line for s in steps[1:] if s.function == finding.site[1]), 0)
         return Evidence(line=at or (steps[0].line if steps else 0), chain=steps, closing=closing)
@@ -56,23 +68,49 @@ class Describer:
             return taken, Step(function, file, end, "return", slip.node)
         return (Step(function, file, end, "return", slip.node),)
 
+    def _interrupted(self, finding: Finding, action: Action) -> tuple[Step, ...]:
+        """Where the lock is taken, and who comes in between."""
+        file, function = finding.site
+        line = action.line
+        return (
+            Step(function, file, line, action.call, action.node),
+            Step(function, file, line, "interrupt", finding.closing[0].held),
+        )
+
     def chain(self, leg: Leg) -> Chain:
         """One leg: in which context, and the calls from holding to blocking."""
         return Chain(self._context(leg), self._steps(leg))
 
     def _context(self, leg: Leg) -> str:
         if leg.function == CONTEXT:
-            return self.context_name(leg.held)
+            member = self._member(leg)
+            if member and not leg.held.endswith(" context"):
+                return f"task in {member}, called with {leg.held} held"
+            return f"{leg.held}, {member}" if member else self.context_name(leg.held)
         taken = self._finder.taken(leg)
         if taken is not None and taken.kind == "srcu":
             return f"SRCU reader of {leg.held}"
         return "task"
 
+    def _member(self, leg: Leg) -> str:
+        """The table's member through which a framework calls the handler of a leg."""
+        for registration in self._view.registered(leg.path[0]) if leg.path else ():
+            if registration.node == leg.held and registration.what.startswith(OPS):
+                return registration.what.removeprefix(OPS)
+        return ""
+
+    def _by_framework(self, leg: Leg) -> bool:
+        """Whether what a leg holds is a lock that a framework took."""
+        return (
+            leg.function == CONTEXT
+            and bool(self._member(leg))
+            and not leg.held.endswith(" context")
+        )
+
     def context_name(self, node: str) -> str:
         """``work item struct x.y``, with the queue it runs on and its flags where known."""
         what, _, name = node.partition(" ")
-        words = {"work": "work item", "irq": "interrupt handler", "workqueue": "workqueue"}
-        text = f"{words.get(what, what)} {name}"
+        text = f"{_WORDS.get(what, what)} {name}"
         if what == "work":
             queues = [self._queue(queue) for queue in self._view.queues_of(node)[:2]]
             if queues:
@@ -89,6 +127,11 @@ class Describer:
     def _steps(self, leg: Leg) -> tuple[Step, ...]:
         steps: list[Step] = []
         path = list(leg.path)
+        if self._by_framework(leg):
+            ref = self._view.function(path[0])
+            if ref is not None:
+                entry = "called with it held"
+                steps.append(Step(ref.name, ref.file, ref.line, entry, leg.held, self._member(leg)))
         if leg.function != CONTEXT:
             use, taken = self._finder.use(leg), self._finder.taken(leg)
             ref = self._view.function(leg.function)
@@ -141,6 +184,9 @@ class Describer:
         """The order of events that does not end, a column a context."""
         kind = finding.kind
         held = finding.leg.held
+        if finding.interrupted:
+            events = [f"lock({held})", "<Interrupt>", f"  lock({held})"]
+            return Scenario(("CPU0",), tuple(ScenarioRow(0, event) for event in events))
         wait = self._wait_text(finding.leg)
         take = self._take_text(finding.leg)
         if kind is HazardKind.WORKER_POOL_CYCLE:
@@ -163,7 +209,8 @@ class Describer:
                 rows.append(ScenarioRow(0, wait))
             return Scenario(("CPU0",), tuple(rows))
         closing = finding.closing[0]
-        second = "CPU1" if closing.function != CONTEXT else self._runs(closing)
+        lock = closing.function != CONTEXT or self._by_framework(closing)
+        second = "CPU1" if lock else self._runs(closing)
         rows = [
             ScenarioRow(0, take),
             ScenarioRow(1, self._take_text(closing)),
@@ -177,6 +224,8 @@ class Describer:
         return f"{ref.name}()" if ref is not None else leg.held
 
     def _take_text(self, leg: Leg) -> str:
+        if self._by_framework(leg):
+            return f"lock({leg.held})"
         if leg.function == CONTEXT:
             return f"{self._runs(leg)} runs"
         taken = self._finder.taken(leg)
@@ -204,6 +253,11 @@ class Describer:
         call = self._call_name(leg)
         through = f" through {finding.via}()" if finding.via else ""
         held, target = leg.held, leg.target
+        if finding.interrupted:
+            return (
+                f"{function} takes {held} with interrupts on that take it too:"
+                f" {self.context_name(target)} may come in on the same CPU and never get it."
+            )
         if finding.kind is HazardKind.WORKER_POOL_CYCLE:
             work = finding.closing[0]
             return (

@@ -65,6 +65,7 @@ class Touch(msgspec.Struct, frozen=True, array_like=True):
     """Empty for taking a lock, else what is waited for."""
     kind: str
     mode: str
+    irq: str = ""
 
 
 class Effects(msgspec.Struct, frozen=True, array_like=True):

@@ -18,16 +18,23 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reviewbot.locking.link import MAX_OPS_CANDIDATES, OPS, Action, LinkedFile, LinkedFunction
+from reviewbot.locking.frameworks import Running
+from reviewbot.locking.link import OPS, Action, LinkedFile, LinkedFunction, context_node
 from reviewbot.locking.primitives import ATOMIC, SLEEPING
 
 Ids = NDArray[np.int32]
 
-BLOCKS, READ, NESTED, ENTRY, IN_ATOMIC, SLEEPS = 1, 2, 4, 8, 16, 32
+BLOCKS, READ, NESTED, ENTRY, IN_ATOMIC, SLEEPS, IRQ_OFF, BH_OFF = 1, 2, 4, 8, 16, 32, 64, 128
 """Bits of an action's or hold's flags: the lock is taken for reading; nothing may sleep
-while it is held; the action may sleep."""
+while it is held; the action may sleep; no interrupt, no softirq comes in between."""
 FEW_CANDIDATES = 2
 """Functions behind one (struct, field) up to which each may be meant by any call."""
+SLEEP = "sleep"
+"""The node of a call that may sleep and waits for nothing in particular."""
+CONTEXTS = frozenset(context_node(context) for context in Running)
+_PROCESS = context_node(Running.PROCESS)
+FEW_CALLERS = 3
+"""Calls of one (struct, field) up to which all that stands in it is known to be called there."""
 MAX_REACHED = 200_000
 """Callables after which a walk stops."""
 CONTEXT = -1
@@ -149,6 +156,13 @@ def sleeps(action: Action) -> bool:
     return action.kind in SLEEPING
 
 
+def masked(kind: str, irq: str) -> int:
+    """What cannot come in between while a lock of this kind is held, taken in this way."""
+    if irq == "off" or kind == "irq-off":
+        return IRQ_OFF | BH_OFF
+    return BH_OFF if irq == "bh" or kind == "preempt-off" else 0
+
+
 _SPINNING_WAITS = frozenset({"timer", "irq-work"})
 
 
@@ -160,7 +174,7 @@ def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
         rows.calls.append((own, number, own))
     nodes: list[int] = []
     for action in linked.actions:
-        node = numbering.node(action.node or "sleep")
+        node = numbering.node(action.node or SLEEP)
         nodes.append(node)
         flags = (BLOCKS if action.blocks else 0) | (READ if action.mode == "read" else 0)
         flags |= (NESTED if action.nested else 0) | (SLEEPS if sleeps(action) else 0)
@@ -177,6 +191,7 @@ def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
                 | (NESTED if taken.nested else 0)
                 | (ENTRY if taken.entry else 0)
                 | (IN_ATOMIC if taken.kind in ATOMIC else 0)
+                | masked(taken.kind, taken.irq)
             )
             node = numbering.node(taken.node)
             holds.update(dict.fromkeys((node, own, target, flags) for target in targets))
@@ -197,6 +212,8 @@ def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
     for entry in linked.ops:
         rows.calls.append((numbering.callable(OPS + entry.field), entry.function, source))
     for registration in linked.registrations:
+        if registration.node == _PROCESS:
+            continue  # nearly everything, and it interrupts nobody
         node = numbering.node(registration.node)
         rows.holds.append((node, -2 - source, registration.function, 0))
 
@@ -242,20 +259,12 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
     )
 
 
-def build_arrays(rows: Columns, callables: int, nodes: int, ops_from: int, place: Ids) -> Arrays:
-    """Index collected rows; virtual callables are numbered from *ops_from* on.
+def build_arrays(rows: Columns, callables: int, nodes: int, place: Ids) -> Arrays:
+    """Index collected rows; *place* gives the directory numbers of the first callables.
 
-    *place* gives the directory numbers of the callables below *ops_from*.
-    A virtual callee with too many candidates leads nowhere: following it would
-    connect everything with everything.
+    Those behind them are virtual and stand nowhere.
     """
     caller, callee, source = rows.calls
-    if len(caller):
-        fan = np.bincount(caller[caller >= ops_from] - ops_from, minlength=callables - ops_from)
-        wide = np.zeros(callables, bool)
-        wide[ops_from:] = fan > MAX_OPS_CANDIDATES
-        keep = ~wide[caller]
-        caller, callee, source = caller[keep], callee[keep], source[keep]
     actions, holds = rows.actions, rows.holds
     into = holds[2] >= 0
     onto = tuple(column[~into] for column in holds)
@@ -331,12 +340,31 @@ class Graph:
     def _wide(self, callers: Ids) -> NDArray[np.bool_]:
         """Which of *callers* are virtual with more candidates than can all be meant."""
         if self._fan is None:
-            fan = np.zeros(self.callables, np.int64)
-            fan[: self._base.callables] = np.diff(self._base.down.starts)
-            if self._extra is not None:
-                fan += np.diff(self._extra.down.starts)
-            self._fan = np.where(self._place < 0, fan, 0).astype(np.int32)
+            self._fan = self._candidates()
         return self._fan[callers] > FEW_CANDIDATES
+
+    def _callers_of(self, numbers: Ids) -> Ids:
+        """How many functions call each of *numbers*."""
+        count = np.zeros(len(numbers), np.int64)
+        for arrays in (self._base, self._extra):
+            if arrays is not None:
+                known = numbers < arrays.callables
+                at = numbers[known]
+                count[known] += arrays.up.starts[at + 1] - arrays.up.starts[at]
+        return count.astype(np.int32)
+
+    def _candidates(self) -> Ids:
+        """How many functions stand behind each virtual callee; 0 for functions."""
+        fan = np.zeros(self.callables, np.int64)
+        fan[: self._base.callables] = np.diff(self._base.down.starts)
+        gone = np.flatnonzero(self._dead)
+        if len(gone):
+            sources = self._base.down.columns[2]
+            rows = np.flatnonzero(self._dead[sources])
+            fan -= np.bincount(self._base.down.columns[0][rows], minlength=self.callables)
+        if self._extra is not None:
+            fan += np.diff(self._extra.down.starts)
+        return np.where(self._place < 0, fan, 0).astype(np.int32)
 
     def callees(self, numbers: Ids) -> tuple[Ids, Ids]:
         """(caller, callee) pairs going down from *numbers*."""
@@ -452,26 +480,17 @@ class Graph:
         A call through a struct with many candidates is followed only to those in one
         of the directories *home*: the others belong to somebody else's objects.
         """
-        return self._reach(seeds, depth, home, down=True, avoid=frozenset())
+        return self._reach(seeds, depth, home, down=True)
 
-    def reach_up(
-        self,
-        seeds: Iterable[int],
-        depth: int,
-        home: Ids,
-        avoid: frozenset[tuple[int, int]] = frozenset(),
-    ) -> Reach:
-        """Callables that may run one of *seeds*, within *depth* calls, not along *avoid*."""
-        return self._reach(seeds, depth, home, down=False, avoid=avoid)
+    def reach_up(self, seeds: Iterable[int], depth: int, home: Ids) -> Reach:
+        """Callables that may run one of *seeds*, within *depth* calls.
 
-    def _reach(
-        self,
-        seeds: Iterable[int],
-        depth: int,
-        home: Ids,
-        down: bool,
-        avoid: frozenset[tuple[int, int]],
-    ) -> Reach:
+        What stands in a table is run by who calls through it, where that is said in
+        few places; otherwise *home* decides as in :meth:`reach_down`.
+        """
+        return self._reach(seeds, depth, home, down=False)
+
+    def _reach(self, seeds: Iterable[int], depth: int, home: Ids, down: bool) -> Reach:
         hop = {int(seed): int(seed) for seed in seeds}
         distance = dict.fromkeys(hop, 0)
         frontier = np.fromiter(hop, np.int32, len(hop))
@@ -483,10 +502,10 @@ class Graph:
             caller, callee = self.callees(frontier) if down else self.callers(frontier)
             origin, found = (caller, callee) if down else (callee, caller)
             fresh = ~seen[found]
-            fresh &= ~self._wide(caller) | np.isin(self._place[callee], home)
-            if avoid:
-                pairs = zip(caller.tolist(), callee.tolist(), strict=True)
-                fresh &= np.fromiter((p not in avoid for p in pairs), bool, len(caller))
+            meant = ~self._wide(caller) | np.isin(self._place[callee], home)
+            if not down:
+                meant |= self._callers_of(caller) <= FEW_CALLERS
+            fresh &= meant
             origin, found = origin[fresh], found[fresh]
             if not len(found):
                 break

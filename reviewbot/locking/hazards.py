@@ -19,9 +19,11 @@ import numpy as np
 from reviewbot.locking.graph import (
     BLOCKS,
     CONTEXT,
+    FEW_CANDIDATES,
     IN_ATOMIC,
     NESTED,
     READ,
+    SLEEP,
     SLEEPS,
     Ids,
     Reach,
@@ -30,17 +32,25 @@ from reviewbot.locking.graph import (
 )
 from reviewbot.locking.index import directory_of
 from reviewbot.locking.instances import same_object
-from reviewbot.locking.link import Action, Imbalance, LinkedFunction, Taken, Use
+from reviewbot.locking.interrupts import inversions
+from reviewbot.locking.legs import Finding, Leg, Spot
+from reviewbot.locking.link import OPS, Action, LinkedFunction, Taken, Use
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.view import View
 
-DEPTH = 6
+DEPTH = 7
 """Calls followed from where a lock is held to where the wait is."""
 ATOMIC_DEPTH = 3
 """The same for what may sleep in other files: deep down almost everything may, somehow."""
-MAX_CYCLE = 6
-"""Calls in both halves of a cycle together; a longer proof convinces nobody."""
+MAX_COST = 14
+"""Cost of the calls in both halves of a cycle; a longer proof convinces nobody."""
+MAX_WAY_BACK = 12
+"""Cost of the way from a driver through its framework back to the driver."""
+IN_FILE, IN_DIRECTORY, ELSEWHERE = 1, 2, 3
+"""Cost of a call by where it leads.  A helper in a header costs nothing."""
+THROUGH_STRUCT = 3
+"""Cost of a call through a struct, besides that of the function behind it."""
 MAX_THIRDS = 40
 """Locks held over taking one, up to which cycles of three are looked for."""
 NEAR = 2
@@ -48,42 +58,6 @@ NEAR = 2
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
 _WORKER_POOL = "srcu-gp"
-
-Spot = tuple[str, str]
-"""(file, function)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One edge of a cycle with the way it was found.
-
-    ``function`` holds ``held`` and blocks on ``target`` at the end of ``path``, whose
-    first member is the callee there; an empty path means that it blocks itself.
-    ``function`` is CONTEXT for a handler, which is what ``held`` runs.
-    """
-
-    held: str
-    target: str
-    function: int
-    path: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A hazard at one site of one tree."""
-
-    kind: HazardKind
-    classes: tuple[str, ...]
-    site: Spot
-    via: str
-    """Callee through which the site's function blocks; empty if it blocks itself."""
-    leg: Leg
-    closing: tuple[Leg, ...]
-    imbalance: Imbalance | None = None
-
-    @property
-    def key(self) -> tuple[HazardKind, frozenset[str]]:
-        return self.kind, frozenset(self.classes)
 
 
 @dataclass(slots=True)
@@ -96,6 +70,7 @@ class Finder:
     _ups: dict[tuple[int, bool], Reach] = field(default_factory=dict)
     _downs: dict[int, Reach] = field(default_factory=dict)
     _into: dict[tuple[int, bool], dict[int, list[Leg]]] = field(default_factory=dict)
+    _costs: dict[Leg, int] = field(default_factory=dict)
 
     # what functions do
 
@@ -126,7 +101,7 @@ class Finder:
             self._ups[key] = self.view.graph.reach_up(actors[keep].tolist(), DEPTH, self.home)
         return self._ups[key]
 
-    def _leading_to(self, node: int, writers_only: bool) -> dict[int, list[Leg]]:
+    def leading_to(self, node: int, writers_only: bool) -> dict[int, list[Leg]]:
         """For each node that is held over blocking on *node*, the shortest ways."""
         key = (node, writers_only)
         if key in self._into:
@@ -185,6 +160,7 @@ class Finder:
         if detail is None:
             return
         yield from self._imbalances(function, detail)
+        yield from inversions(self, function)
         for use in detail.uses:
             for taken in use.held:
                 for target, path, flags in self._targets(detail, use):
@@ -223,7 +199,7 @@ class Finder:
         if use.action >= 0:
             action = detail.actions[use.action]
             if action.blocks:
-                yield action.node or "sleep", (), _action_bits(action)
+                yield action.node or SLEEP, (), _action_bits(action)
             return
         seen: set[tuple[str, int]] = set()
         for target in use.target:
@@ -308,7 +284,7 @@ class Finder:
             return
         if held & IN_ATOMIC and target & SLEEPS and self._near(leg):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
-        if leg.target == "sleep":
+        if leg.target == SLEEP:
             return
         kinds = self._kinds_of(leg)
         if kinds == "rcu-gp":  # its readers may not sleep: what blocks in one is found as that
@@ -320,18 +296,33 @@ class Finder:
         other = self.view.node(leg.target)
         if node is None or other is None:
             return
-        back = self._leading_to(node, writers_only=bool(held & READ))
+        back = self.leading_to(node, writers_only=bool(held & READ))
         closing = self._choose(back.get(other, []), bool(target & READ), leg)
         if closing is not None and self._kinds_of(closing) == "rcu-gp":
             return
-        if closing is not None:
+        if closing is not None and self._ordered(leg, closing):
             yield self._cycle(leg, closing, kinds)
+        elif closing is not None:
+            return
         elif not kinds and (third := self._by_a_third(leg, other, back, target)) is not None:
             yield self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, third)
         elif kinds == _WORKER_POOL and leg.function != CONTEXT and self._at_home(leg):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:
                 yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
+
+    def _ordered(self, leg: Leg, closing: Leg) -> bool:
+        """Whether the classes of a cycle have an order that it can break.
+
+        Those lockdep is told not to validate, the driver core's lock of every device
+        first of all, count only where one driver waits for what itself does elsewhere.
+        """
+        if not any(self.view.registrations(f"unordered {node}") for node in (leg.held, leg.target)):
+            return True
+        waits = self._kinds_of(leg) or self._kinds_of(closing)
+        ends = [self.spot(way.function if way.function >= 0 else way.path[0])[0]
+                for way in (leg, closing)]  # fmt: skip
+        return bool(waits) and directory_of(ends[0]) == directory_of(ends[1])
 
     def _drops(self, leg: Leg) -> bool:
         """Whether a callee on the way gives back what is held, and takes it again later."""
@@ -346,7 +337,7 @@ class Finder:
 
     def _near(self, leg: Leg) -> bool:
         """Whether a sleep is close enough to the atomic section to be meant by it."""
-        home = self._spot(leg.function)[0]
+        home = self.spot(leg.function)[0]
         refs = [self.view.function(number) for number in leg.path]
         calls = [ref for ref in refs if ref is None or not ref.macro]
         if any(ref is None for ref in calls):
@@ -367,18 +358,29 @@ class Finder:
         elif (
             not (held & READ and target & READ)
             and not (held | target) & NESTED
-            and not self._through_ops(leg)
-            and same_object(self.view, leg)
+            and (self._comes_back(leg) if self._through_ops(leg) else same_object(self.view, leg))
         ):
             yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
 
+    def _comes_back(self, leg: Leg) -> bool:
+        """Whether a call through a struct comes back to the file that holds the lock.
+
+        What a driver asks of its framework under its own lock, and its callback takes
+        that lock: the same one, unless the driver handles two objects at once.
+        """
+        if leg.function < 0 or self.cost(leg) > MAX_WAY_BACK:
+            return False
+        actor = self.view.function(leg.path[-1])
+        return actor is not None and actor.file == self.spot(leg.function)[0]
+
     def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
         """The best way back: one whose lock conflicts, that does not release it on the way."""
-        spot = self._spot(leg.function)
+        spot = self.spot(leg.function)
+        own = self.cost(leg)
         usable = [
             way
             for way in ways
-            if self._length(way) + self._length(leg) <= MAX_CYCLE and self._usable(way, target_read)
+            if self.cost(way) + own <= MAX_COST and self._usable(way, target_read, leg)
         ]
         if not usable:
             return None
@@ -386,9 +388,9 @@ class Finder:
             usable,
             key=lambda way: (
                 self._through_ops(way),
-                len(way.path),
-                self._spot(way.function)[0] != spot[0],
-                self._spot(way.function),
+                self.cost(way),
+                self.spot(way.function)[0] != spot[0],
+                self.spot(way.function),
             ),
         )
 
@@ -402,32 +404,62 @@ class Finder:
             home = self._choose([w for w in ways if len(w.path) <= NEAR], False, leg)
             if node == other or home is None or self._through_ops(home):
                 continue
-            if home.function == CONTEXT or self._kinds_of(home):
+            if self._kinds_of(home) or (home.function == CONTEXT and not self._is_lock(home)):
                 continue
-            middle = self._leading_to(node, writers_only=False).get(other, [])
+            middle = self.leading_to(node, writers_only=False).get(other, [])
             first = self._choose(
                 [w for w in middle if len(w.path) <= NEAR], bool(target & READ), leg
             )
-            if first is not None and first.function != CONTEXT and not self._through_ops(first):
+            if first is None or self._through_ops(first) or not self._is_lock(first):
+                continue
+            if self._ordered(leg, first) and self._ordered(first, home):
                 return first, home
         return None
 
-    def _length(self, leg: Leg) -> int:
-        """Calls on the way, those through a struct counted twice and once more for doubt."""
-        virtual = sum(self.view.function(number) is None for number in leg.path)
-        return len(leg.path) + virtual
+    def _is_lock(self, leg: Leg) -> bool:
+        """Whether a leg holds a lock, and is not the handler of something."""
+        return leg.function != CONTEXT or any(
+            r.node == leg.held and r.what.startswith(OPS) for r in self.view.registered(leg.path[0])
+        )
 
-    def _usable(self, way: Leg, target_read: bool) -> bool:
+    def cost(self, leg: Leg) -> int:
+        """How far the calls of a leg lead, and with it how little they prove."""
+        if leg not in self._costs:
+            total = 0
+            path = leg.path if leg.function != CONTEXT else leg.path[1:]
+            at = self.spot(leg.function if leg.function != CONTEXT else leg.path[0])[0]
+            for number in path:
+                ref = self.view.function(number)
+                if ref is None:
+                    total += THROUGH_STRUCT
+                elif not (ref.macro or (ref.static and ref.file.endswith(".h"))):
+                    total += _step(at, ref.file)
+                    at = ref.file
+            self._costs[leg] = total
+        return self._costs[leg]
+
+    def _usable(self, way: Leg, target_read: bool, leg: Leg) -> bool:
         held = self.view.node(way.held)
         if held is None:
             return False
-        if way.function != CONTEXT:
-            taken = self.taken(way)
-            if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
-                return False
-            if self._drops(way):
-                return False
-        return True
+        if way.function == CONTEXT:
+            return self.near(way, leg.function, *leg.path)
+        taken = self.taken(way)
+        if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
+            return False
+        return not self._drops(way)
+
+    def near(self, way: Leg, *functions: int) -> bool:
+        """Whether the handler that closes a cycle is one of the object that is meant.
+
+        ``struct pci_dev.irq`` has a handler in every driver: with that many, only one
+        beside the *functions* at the other side of the cycle can be meant.
+        """
+        files = {r.file for r in self.view.registrations(way.held)}
+        if len(files) <= FEW_CANDIDATES:
+            return True
+        near = {directory_of(self.spot(n)[0]) for n in functions if n >= 0}
+        return directory_of(self.spot(way.path[0])[0]) in near
 
     def _cycle(self, leg: Leg, closing: Leg, what: str) -> Finding:
         """Name a cycle of two edges; its site is where a lock is held over a wait."""
@@ -449,8 +481,8 @@ class Finder:
         nothing that a patch to its caller could be asked to mend.
         """
         own, actor = (
-            self._spot(leg.function),
-            self._spot(leg.path[-1] if leg.path else leg.function),
+            self.spot(leg.function),
+            self.spot(leg.path[-1] if leg.path else leg.function),
         )
         return directory_of(own[0]) == directory_of(actor[0])
 
@@ -462,7 +494,7 @@ class Finder:
             for way in ways
             if way.function == CONTEXT and way.held.startswith("work ")
         ]
-        spot = self._spot(leg.function)
+        spot = self.spot(leg.function)
 
         def rank(way: Leg) -> tuple[int, bool, str]:
             first = self.view.function(way.path[0]) if way.path else None
@@ -479,12 +511,12 @@ class Finder:
         function, via = leg.function, self._via(leg)
         if function == CONTEXT:
             function, via = leg.path[0], ""
-        return Finding(kind, tuple(classes), self._spot(function), via, leg, closing)
+        return Finding(kind, tuple(classes), self.spot(function), via, leg, closing)
 
     def _via(self, leg: Leg) -> str:
         return self.view.callable_name(leg.path[0]) if leg.path else ""
 
-    def _spot(self, function: int) -> Spot:
+    def spot(self, function: int) -> Spot:
         ref = self.view.function(function) if function >= 0 else None
         return (ref.file, ref.name) if ref is not None else ("", "")
 
@@ -497,7 +529,7 @@ class Finder:
             yield Finding(
                 HazardKind.LOCK_IMBALANCE,
                 (imbalance.node,),
-                self._spot(function),
+                self.spot(function),
                 "",
                 leg,
                 (),
@@ -512,7 +544,7 @@ class Finder:
         detail = self.view.detail(actor) if actor >= 0 else None
         if detail is None:
             return None
-        found = [a for a in detail.actions if a.node == leg.target and a.blocks]
+        found = [a for a in detail.actions if (a.node or SLEEP) == leg.target and a.blocks]
         if not leg.path:
             used = {use.action for use in detail.uses for t in use.held if t.node == leg.held}
             found = [a for n, a in enumerate(detail.actions) if a in found and n in used] or found
@@ -534,7 +566,7 @@ class Finder:
             if not any(taken.node == leg.held for taken in use.held):
                 continue
             if not leg.path:
-                if use.action >= 0 and detail.actions[use.action].node == leg.target:
+                if use.action >= 0 and (detail.actions[use.action].node or SLEEP) == leg.target:
                     return use
                 continue
             if leg.path[0] in self.numbers(use):
@@ -564,13 +596,22 @@ class Finder:
                         return Leg(held, target, ref.id, path)
         return None
 
+    def interruption(self, site: Spot, key: tuple[HazardKind, frozenset[str]]) -> Finding | None:
+        """The hazard *key* of a lock that an interrupt comes to take, at a function."""
+        for ref in self.view.functions_in(site[0]):
+            if ref.name == site[1]:
+                for finding in inversions(self, ref.id):
+                    if finding.key == key:
+                        return finding
+        return None
+
     def edges_in(self, files: frozenset[str], held: str, target: str) -> list[Leg]:
         """All edges ``held → target`` whose holder stands in one of *files*."""
         node, other = self.view.node(held), self.view.node(target)
         if node is None or other is None:
             return []
         legs = self._leading_to_from(other, node)
-        return [leg for leg in legs if self._spot(leg.function)[0] in files]
+        return [leg for leg in legs if self.spot(leg.function)[0] in files]
 
     def _leading_to_from(self, target: int, held: int) -> list[Leg]:
         up = self._up(target, writers_only=False)
@@ -583,6 +624,13 @@ class Finder:
             elif onto >= 0 and onto in up.hop:
                 out.append(Leg(name, goal, function, tuple(up.path(onto))))
         return out
+
+
+def _step(file: str, other: str) -> int:
+    """Cost of a call from one file to another."""
+    if file == other:
+        return IN_FILE
+    return IN_DIRECTORY if directory_of(file) == directory_of(other) else ELSEWHERE
 
 
 def _bits(taken: Taken) -> int:

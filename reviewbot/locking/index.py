@@ -25,6 +25,7 @@ import msgspec
 from reviewbot.errors import ServiceError
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking import facts as facts_module
+from reviewbot.locking import frameworks
 from reviewbot.locking import store as store_module
 from reviewbot.locking.cache import FactsCache, pack
 from reviewbot.locking.facts import FileFacts, lacks_flow, read_facts
@@ -57,7 +58,7 @@ class Settings:
     def fingerprint(self) -> str:
         """Names the version of facts and stores; another one is never read."""
         table = msgspec.json.encode(list(self.primitives.values()))
-        code = f"{facts_module.VERSION}.{store_module.FORMAT}".encode()
+        code = f"{facts_module.VERSION}.{store_module.FORMAT}.{frameworks.text()}".encode()
         return sha256(code + table).hexdigest()[:12]
 
     @property

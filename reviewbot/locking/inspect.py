@@ -8,7 +8,8 @@ from typing import Any
 
 from reviewbot.locking.describe import Describer
 from reviewbot.locking.graph import CONTEXT, rows_of
-from reviewbot.locking.hazards import Finder, Leg
+from reviewbot.locking.hazards import Finder
+from reviewbot.locking.legs import Leg
 from reviewbot.locking.model import Chain, Step
 from reviewbot.locking.view import View
 

@@ -19,12 +19,14 @@ from reviewbot.locking.flow import substitute
 from reviewbot.locking.source import matching_paren
 
 if TYPE_CHECKING:
-    from reviewbot.locking.hazards import Leg
+    from reviewbot.locking.legs import Leg
     from reviewbot.locking.view import View
 
 
 def same_object(view: View, leg: Leg) -> bool:
     """Whether *leg*, which holds and takes the same class, does so with the same lock."""
+    if leg.function < 0:  # a framework holds it: the same one only if there is just one
+        return _one("", "", leg.held)
     detail = view.detail(leg.function)
     if detail is None:
         return False

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from reviewbot.locking import frameworks
 from reviewbot.locking.body import VOID, Local
+from reviewbot.locking.declarations import Definer
 from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import (
     Effects,
@@ -26,6 +28,7 @@ from reviewbot.locking.flow import (
     substitute,
     walk,
 )
+from reviewbot.locking.frameworks import Running
 from reviewbot.locking.primitives import NONE, Primitive, Primitives, Role
 from reviewbot.locking.summary import argument_of, summarize, table_effects
 from reviewbot.locking.symbols import (
@@ -38,8 +41,6 @@ from reviewbot.locking.symbols import (
 
 OPS = "ops "
 """Prefix of the virtual callee of calls through a struct: ``ops struct file_operations.open``."""
-MAX_OPS_CANDIDATES = 24
-"""Functions in one (struct, field) beyond which a call through it is not followed."""
 
 Target = int | str
 """A function id, or the name of a virtual callee."""
@@ -117,7 +118,11 @@ class LinkedFunction(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Registration(msgspec.Struct, frozen=True, array_like=True):
-    """A handler: *function* runs as *node* (``work struct x.work``)."""
+    """A handler: *function* runs as *node* (``work struct x.work``).
+
+    A callback of a framework runs while *node*, a lock class, is held, or in the context
+    *node* (:func:`context_node`); *what* is then the table's ``ops struct x.field``.
+    """
 
     node: str
     what: str
@@ -164,10 +169,17 @@ class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 _CALLBACK_TAKER = re.compile(r"each|iterate|_iter$|walk|apply_to|traverse|stop_machine|on_one_cpu")
+_MAY_SLEEP = re.compile(r"^GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\b(?!.*GFP_ATOMIC)")
+"""An argument that says that the call may sleep (include/linux/gfp_types.h)."""
 _CAST = re.compile(r"^\((?:\w+ ?\**)\)")
 _COUNTED = frozenset({"irq-off", "preempt-off"})
 """States of the processor, not locks: whoever leaves one on does so for a reason."""
 _SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
+
+
+def context_node(context: Running) -> str:
+    """The node of a context that callbacks run in: ``softirq context``."""
+    return f"{context.value} context"
 
 
 def node_name(what: str, cls: str) -> str:
@@ -279,16 +291,17 @@ class _FileLinker:
 
     def link(self) -> LinkedFile:
         functions = tuple(
-            self._function(function, self._ids[place])
+            self._function(self._classifier.vetted(function), self._ids[place])
             for place, function in enumerate(self._facts.functions)
         )
         self._static_registrations()
+        ops = tuple(dict.fromkeys(self._ops()))
         return LinkedFile(
             functions,
             tuple(dict.fromkeys(self._registrations)),
             tuple(dict.fromkeys(self._queueings)),
             tuple(dict.fromkeys(self._queues)),
-            tuple(dict.fromkeys(self._ops())),
+            ops,
             self._locks,
             self._unknown,
             tuple(name for name, found in self._resolved.items() if not found and name.islower()),
@@ -306,7 +319,8 @@ class _FileLinker:
                     primitive.role is Role.WAIT and primitive.object and not function.flows
                 ):
                     self._plain_action(primitive, actions)
-                continue
+                if not primitive.follow:
+                    continue
             calls.update(dict.fromkeys(t for t in self._callees(name) if t != own_id))
         for call in function.indirect:
             owner = self._classifier.owner_of(call.chain, function.locals, call.type)
@@ -357,8 +371,8 @@ class _FileLinker:
                 action = self._primitive(function, point, primitive)
                 if action is not None:
                     new.append(actions.setdefault(action, len(actions)))
-            else:
-                for action in self._touched(function, point):
+            if primitive is None or primitive.follow:
+                for action in self._called(function, point):
                     new.append(actions.setdefault(action, len(actions)))
                 targets = self._targets(function, point)
                 calls.update(dict.fromkeys(targets))
@@ -394,8 +408,7 @@ class _FileLinker:
             return None
         if not (primitive.acquires or primitive.role is Role.WAIT):
             return None
-        argument = argument_of(primitive, point.args, point.result)
-        place, expression = self._place(argument, function)
+        place, expression = self._object(function, point, primitive)
         self._locks += 1
         if not place.cls:
             if not place.param:
@@ -417,8 +430,18 @@ class _FileLinker:
             primitive.waits,
         )
 
-    def _touched(self, function: Function, point: Point) -> Iterable[Action]:
-        """What a wrapper does to an object that this call hands to it."""
+    def _object(self, function: Function, point: Point, primitive: Primitive) -> tuple[Place, str]:
+        """What a primitive's call is about, and the expression that says so."""
+        if primitive.here:
+            return Place(self._file, "", ""), ""
+        return self._place(argument_of(primitive, point.args, point.result), function)
+
+    def _called(self, function: Function, point: Point) -> Iterable[Action]:
+        """What a call does to an object it is handed, and whether its arguments let it sleep."""
+        if any(_MAY_SLEEP.search(argument) for argument in point.args):
+            yield Action(
+                "", "sleep", "", "write", point.line, point.name, "", False, "", True
+            )  # fmt: skip
         effects = self._lookup(point.name)
         if effects is None:
             return
@@ -430,7 +453,7 @@ class _FileLinker:
             if place.cls:
                 yield Action(
                     node_name(touch.what, place.cls), touch.what, touch.kind, touch.mode,
-                    point.line, point.name, "", False, place.param or instance, True,
+                    point.line, point.name, touch.irq, False, place.param or instance, True,
                 )  # fmt: skip
 
     def _targets(self, function: Function, point: Point) -> tuple[Target, ...]:
@@ -462,10 +485,16 @@ class _FileLinker:
         if primitive.role is Role.QUEUE_ALLOC:
             self._note_queue(function, point, primitive)
             return
-        place, _ = self._place(argument_of(primitive, point.args, point.result), function)
+        place, _ = self._object(function, point, primitive)
         if not place.cls:
             return
         node = node_name(primitive.what, place.cls)
+        if 0 <= primitive.table < len(point.args):
+            for handler in self._members(point.args[primitive.table].lstrip("&")):
+                self._registrations.append(
+                    Registration(node, primitive.what, handler, point.line, self._file)
+                )
+            return
         if primitive.role is Role.QUEUE:
             queue = f"={primitive.queue_object}" if primitive.queue_object else ""
             if not queue and 0 <= primitive.queue < len(point.args):
@@ -474,11 +503,19 @@ class _FileLinker:
             if target.cls:
                 self._queueings.append(Queueing(node_name("workqueue", target.cls), node))
             return
-        for position in (primitive.function, primitive.thread):
+        if primitive.function == NONE:  # says something of the object itself
+            own = self._callees(function.name)[0]
+            self._registrations.append(
+                Registration(node, primitive.what, own, point.line, self._file)
+            )
+        for position, what in (
+            (primitive.function, primitive.what),
+            (primitive.thread, f"{primitive.what}-thread"),
+        ):
             if position != NONE and position < len(point.args):
                 for handler in self._handler(point.args[position]):
                     self._registrations.append(
-                        Registration(node, primitive.what, handler, point.line, self._file)
+                        Registration(node, what, handler, point.line, self._file)
                     )
 
     def _note_queue(self, function: Function, point: Point, primitive: Primitive) -> None:
@@ -492,11 +529,34 @@ class _FileLinker:
             flags.append(point.args[primitive.flags])
         self._queues.append(Queue(node_name("workqueue", place.cls), "|".join(flags)))
 
+    def _members(self, table: str) -> Iterable[int]:
+        """The functions of a table of this file."""
+        for entry in self._facts.initialisers:
+            if entry.variable == table:
+                yield from self._handler(entry.value)
+        for definer in self._facts.definers:
+            if definer.args and table in (definer.args[0], f"{definer.args[0]}_fops"):
+                yield from self._named_after(definer)
+
+    def _named_after(self, definer: Definer) -> Iterable[int]:
+        """The functions of this file that ``DEVICE_ATTR_RW(name)`` and its kin stand for."""
+        for argument in definer.args:
+            for suffix in ("", "_show", "_store"):
+                for ref in self._symbols.own(argument + suffix, self._file):
+                    yield ref.id
+
     def _static_registrations(self) -> None:
-        """``DECLARE_WORK(name, handler)`` at file scope."""
+        """``DECLARE_WORK(name, handler)`` and ``DEVICE_ATTR_RW(name)`` at file scope."""
         for definer in self._facts.definers:
             primitive = self._primitives.get(definer.macro)
             if primitive is None or primitive.role is not Role.REGISTER:
+                continue
+            if primitive.here:
+                node = node_name(primitive.what, self._file)
+                for handler in self._named_after(definer):
+                    self._registrations.append(
+                        Registration(node, primitive.what, handler, 0, self._file)
+                    )
                 continue
             if max(primitive.arg, primitive.function) >= len(definer.args):
                 continue
@@ -516,13 +576,33 @@ class _FileLinker:
             if functions:
                 owner = self._owner(entry.tag, entry.field)
                 for number in functions:
+                    self._called_back(owner, number)
                     yield OpsEntry(owner, number)
         for function in self._facts.functions:
             for assigned in function.sets:
                 owner = self._classifier.owner_of(assigned.chain, function.locals, assigned.type)
                 if owner:
                     for target in self._own_or_global(assigned.function):
+                        self._called_back(owner, target)
                         yield OpsEntry(owner, target)
+
+    def _called_back(self, member: str, function: int) -> None:
+        """Note what a framework holds when it calls *member*, and where that runs."""
+        for entry in frameworks.builtin().of(member):
+            nodes = [cls for name in entry.held for cls in self._taken_by(name)]
+            for node in (*nodes, context_node(entry.context)):
+                self._registrations.append(
+                    Registration(node, OPS + member, function, 0, self._file)
+                )
+
+    def _taken_by(self, name: str) -> tuple[str, ...]:
+        """The classes a function of the kernel leaves locked; a class stands for itself."""
+        if not name.isidentifier():
+            return (name,)
+        effects = self._lookup(name)
+        taken = effects.acquires if effects is not None else ()
+        found = (e.cls or e.lock.removeprefix("=") for e in taken if e.cls or e.lock[:1] == "=")
+        return tuple(dict.fromkeys(found)) or (() if taken else (name,))
 
     def _own_or_global(self, name: str) -> tuple[int, ...]:
         refs = resolve_function(name, self._file, self._symbols)

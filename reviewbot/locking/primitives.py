@@ -65,6 +65,9 @@ class Primitive:
     mode: str = "write"
     irq: str = ""
     function: int = NONE
+    table: int = NONE
+    here: bool = False
+    follow: bool = False
     thread: int = NONE
     queue: int = NONE
     queue_object: str = ""
@@ -126,8 +129,8 @@ class Primitives(Mapping[str, Primitive]):
 _KEYS = {
     "names": list, "role": str, "header": str, "lock": str, "what": str, "arg": (int, str),
     "object": str, "below": str, "mode": str, "irq": str, "function": int, "thread": int,
-    "queue": int, "queue-object": str, "flags": int, "fixed-flags": str, "nested": bool,
-    "blocks": bool,
+    "table": int, "here": bool, "follow": bool, "queue": int, "queue-object": str, "flags": int,
+    "fixed-flags": str, "nested": bool, "blocks": bool,
 }  # fmt: skip
 
 
@@ -166,8 +169,10 @@ def _check(table: Mapping[str, Any], names: list[Any], role: Role, where: str) -
     for key, allowed in (("mode", ("read", "write")), ("lock", KINDS)):
         if table.get(key, allowed[0]) not in allowed:
             raise ConfigError(f"{where}: {key!r} of a primitive is one of {', '.join(allowed)}")
-    if role not in (Role.SLEEP, Role.QUEUE_ALLOC) and not {"arg", "object"} & table.keys():
-        raise ConfigError(f"{where}: a primitive that is no sleep needs an 'arg' or an 'object'")
+    if role not in (Role.SLEEP, Role.QUEUE_ALLOC) and not {"arg", "object", "here"} & table.keys():
+        raise ConfigError(
+            f"{where}: a primitive that is no sleep needs an 'arg', an 'object' or 'here'"
+        )
 
 
 @cache

@@ -159,7 +159,7 @@ def _touched(
             continue
         place = place_of(lock_expression(argument, function.locals))
         if place.param and not place.cls:
-            yield Touch(place.param, primitive.what, primitive.lock, primitive.mode)
+            yield Touch(place.param, primitive.what, primitive.lock, primitive.mode, primitive.irq)
 
 
 def argument_of(primitive: Primitive, args: tuple[str, ...], result: str) -> str:

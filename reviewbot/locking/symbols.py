@@ -9,6 +9,7 @@ definition, then what lies closest in the tree.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,7 +18,7 @@ import msgspec
 
 from reviewbot.locking.body import Local
 from reviewbot.locking.declarations import Variable
-from reviewbot.locking.facts import FileFacts
+from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import Effects
 
 
@@ -270,6 +271,34 @@ class Classifier:
         self._symbols = symbols
         self._structs: dict[str, StructRef | None] = {}
         self._cache: dict[tuple[str, int], Place] = {}
+        self._vetted: dict[int, tuple[Function, Function]] = {}
+        """By identity, with the original so that the identity stays its own."""
+
+    def vetted(self, function: Function) -> Function:
+        """*function* without the aliases that lose a type.
+
+        ``struct foo *f = dev->private`` says more by the type it declares than by the
+        ``void *`` it is read from; such a local keeps its own name.
+        """
+        known = self._vetted.get(id(function))
+        if known is None:
+            known = self._vetted[id(function)] = function, self._vet(function)
+        return known[1]
+
+    def _vet(self, function: Function) -> Function:
+        lost = {
+            name: msgspec.structs.replace(local, alias="")
+            for name, local in function.locals.items()
+            if local.alias and _PATH.match(local.alias) and not self._same(local, function.locals)
+        }
+        if not lost:
+            return function
+        return msgspec.structs.replace(function, locals={**function.locals, **lost})
+
+    def _same(self, local: Local, locals_: Mapping[str, Local]) -> bool:
+        """Whether what a pointer is set to is declared to be of its type."""
+        declared = self._tag(local.type)
+        return not declared or self._tag(self.type_of(local.alias, locals_)) == declared
 
     def place(self, expression: str, locals_: Mapping[str, Local], function: str) -> Place:
         """The class of *expression*, which names a lock or other object (no ``&``)."""
@@ -414,6 +443,7 @@ class Classifier:
         return tag
 
 
+_PATH = re.compile(r"\w+(?:\[[^\]]*\])?(?:->|\.)[\w.>\-\[\]]+$")
 _CONTAINER_OF = frozenset(
     {"container_of", "list_entry", "list_first_entry", "list_last_entry", "rb_entry", "hlist_entry",
      "list_first_entry_or_null", "from_timer", "timer_container_of", "container_of_const"}

@@ -17,6 +17,7 @@ import numpy as np
 
 from reviewbot.locking.facts import FileFacts
 from reviewbot.locking.graph import (
+    CONTEXTS,
     Arrays,
     Graph,
     Ids,
@@ -184,16 +185,13 @@ def _link(
         overlay.locks += linked.locks
         overlay.unknown += linked.unknown
     overlay.callables, overlay.nodes = numbering.new, numbering.new_nodes
-    # virtual callees the store knows lie below *first*; only what is new here can be too wide
     known = store.directories()
     place = np.full(first, -1, np.int32)
     for path, file in present.items():
         number = known.setdefault(directory_of(path), len(known))
         place[starts[path] : starts[path] + len(file.facts.functions)] = number
     overlay.directories = known
-    overlay.arrays = build_arrays(
-        columns_of(rows), numbering.callables, numbering.nodes, first, place
-    )
+    overlay.arrays = build_arrays(columns_of(rows), numbering.callables, numbering.nodes, place)
 
 
 def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> frozenset[str]:
@@ -218,6 +216,20 @@ def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> froz
                 if len(out) >= MAX_RELINKED:
                     return frozenset(out)
     return frozenset(out)
+
+
+def _related(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two directories hold one driver or subsystem: one lies in the other, or both
+    deep down in a third."""
+    common = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        common += 1
+    return one == other or (common >= 2 and common >= min(len(one), len(other), _DRIVER_DEPTH))
+
+
+_DRIVER_DEPTH = 4
 
 
 class View:
@@ -287,9 +299,14 @@ class View:
         return list(self.store.functions_in(path))
 
     def directories(self, paths: Iterable[str]) -> Ids:
-        """Numbers of the directories that files stand in."""
+        """Numbers of the directories that files stand in, and of those that belong to them."""
         known = self.overlay.directories if self.overlay is not None else self.store.directories()
-        found = {known.get(directory_of(path), -2) for path in paths}
+        own = {tuple(directory_of(path).split("/")) for path in paths}
+        found = {
+            number
+            for directory, number in known.items()
+            if any(_related(tuple(directory.split("/")), other) for other in own)
+        }
         return np.array(sorted(found), np.int32)
 
     # handlers and queues
@@ -313,7 +330,7 @@ class View:
 
     def runs_as(self, function: int) -> list[str]:
         """What a function is the handler of, and the queues that work is put on."""
-        nodes = [registration.node for registration in self.registered(function)]
+        nodes = [r.node for r in self.registered(function) if r.node not in CONTEXTS]
         return [*nodes, *(queue for node in nodes for queue in self.queues_of(node))]
 
     def tables_of(self, function: int) -> list[str]:

@@ -20,7 +20,7 @@ from reviewbot.locking.symbols import (
     is_shared,
 )
 
-ROUNDS = 4
+ROUNDS = 16
 """How deep wrappers of wrappers are followed."""
 
 
@@ -75,7 +75,7 @@ def summarize_file(
                 continue
             if pending is not None and pending.isdisjoint(function.calls.split()):
                 continue
-            effects = local.summarize(function, lookup, classifier)
+            effects = local.summarize(classifier.vetted(function), lookup, classifier)
             number = numbers[place]
             if number not in out or out[number] != effects:
                 out[number] = effects

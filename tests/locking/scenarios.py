@@ -3,49 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reviewbot.locking.model import HazardKind as Kind
+from tests.locking.context_scenarios import CONTEXT_NEAR_MISSES, CONTEXT_SCENARIOS
+from tests.locking.scenario import DEV, HANDLER, LOCK, Scenario, one
 from tests.locking.support import Files
-
-DEV = """\
-struct dev {
-	struct mutex lock;
-	struct mutex other;
-	spinlock_t slock;
-	struct rw_semaphore sem;
-	struct srcu_struct srcu;
-	struct srcu_struct srcu2;
-	struct work_struct work;
-	struct delayed_work dwork;
-	struct workqueue_struct *wq;
-	struct timer_list timer;
-	struct task_struct *thread;
-	struct dev *parent;
-	int irq;
-	int dead;
-};
-static DEFINE_MUTEX(first);
-static DEFINE_MUTEX(second);
-static DEFINE_MUTEX(third);
-"""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A hazard: the kernel that has it, and the one that does not."""
-
-    kind: Kind
-    classes: tuple[str, ...]
-    sites: tuple[tuple[str, str], ...]
-    """(function, via) of each site."""
-    bad: Files
-    good: Files
-
-
-def one(text: str) -> Files:
-    """A kernel of one file."""
-    return {"drivers/dev/core.c": DEV + text}
 
 
 def scenario(
@@ -66,7 +27,6 @@ def scenario(
 
 
 FIRST, SECOND, THIRD = (f"drivers/dev/core.c:{name}" for name in ("first", "second", "third"))
-LOCK = "struct dev.lock"
 
 ORDER = """
 void forward(void)
@@ -84,22 +44,6 @@ void backward(void)
 """
 B_THEN_A = "mutex_lock(&second); mutex_lock(&first); mutex_unlock(&first); mutex_unlock(&second);"
 A_THEN_B = "mutex_lock(&first); mutex_lock(&second); mutex_unlock(&second); mutex_unlock(&first);"
-
-HANDLER = """
-static void dev_work(struct work_struct *work)
-{
-	struct dev *d = container_of(work, struct dev, work);
-
-	mutex_lock(&d->lock);
-	d->dead++;
-	mutex_unlock(&d->lock);
-}
-
-void dev_init(struct dev *d)
-{
-	INIT_WORK(&d->work, dev_work);
-}
-"""
 
 SCENARIOS: dict[str, Scenario] = {
     "order": scenario(
@@ -433,6 +377,8 @@ SCENARIOS["order across files"] = across_files(
     "\tshared_update(d);\n\tmutex_unlock(&d->lock);",
     "\tmutex_unlock(&d->lock);\n\tshared_update(d);",
 )
+
+SCENARIOS.update(CONTEXT_SCENARIOS)
 
 # ---- near-misses: text that is added to a kernel and must raise nothing ----
 
@@ -999,6 +945,7 @@ void f(struct dev *d)
 """,
 }
 
+NEAR_MISSES.update(CONTEXT_NEAR_MISSES)
 PLAIN = one("void nothing(void)\n{\n\twork();\n}\n")
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reviewbot.errors import ReviewbotError, ServiceError
 from reviewbot.locking.cache import FactsCache, pack, unpack
 from reviewbot.locking.facts import FileFacts
-from tests.locking.scenarios import DEV, HANDLER
+from tests.locking.scenario import DEV, HANDLER
 from tests.locking.support import facts_of_text
 
 FACTS = facts_of_text(DEV + HANDLER)

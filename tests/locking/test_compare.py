@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from reviewbot.locking.compare import claims_fix
 from reviewbot.locking.model import ChangeState, HazardKind, Site, Verdict, hazard_id
-from tests.locking.scenarios import DEV, HANDLER, NEAR_MISSES, PLAIN, SCENARIOS, one
+from tests.locking.scenario import DEV, HANDLER, one
+from tests.locking.scenarios import NEAR_MISSES, PLAIN, SCENARIOS
 from tests.locking.support import Files, Lab, Reviews, brief, fresh_lab, kinds, of_kind
 
 CLAIM = "fix a deadlock"

@@ -187,14 +187,6 @@ def test_a_path_leads_back_to_where_the_walk_began(lab: Lab) -> None:
         assert [view.callable_name(n) for n in up.path(start)] == ["g0", "g1", "g2", "g3", "g4"]
 
 
-def test_a_walk_up_goes_round_what_it_is_to_avoid(lab: Lab) -> None:
-    with lab.views(CHAIN) as (view,):
-        home = view.directories(PATHS)
-        pair = (number_of(view, "g1"), number_of(view, "g2"))
-        up = view.graph.reach_up([number_of(view, "g4")], 6, home, frozenset({pair}))
-        assert names_of(view, up.hop) == {"g2", "g3", "g4"}
-
-
 @pytest.mark.parametrize(("candidates", "followed"), [(1, True), (2, True), (40, False)])
 def test_a_table_with_too_many_candidates_leads_nowhere(
     lab: Lab, candidates: int, followed: bool

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.locking.scenarios import DEV, PLAIN
+from tests.locking.scenario import DEV
+from tests.locking.scenarios import PLAIN
 from tests.locking.support import Lab, kinds
 
 CALLEE = """\

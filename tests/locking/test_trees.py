@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbot.locking.index import stores
-from tests.locking.scenarios import DEV, PLAIN, SCENARIOS
+from tests.locking.scenario import DEV
+from tests.locking.scenarios import PLAIN, SCENARIOS
 from tests.locking.support import Files, Lab, brief, fresh_lab
 
 FILLER = {f"lib/filler{n}.c": f"void filler_{n}(void)\n{{\n\twork();\n}}\n" for n in range(24)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reviewbot.locking.view import View
-from tests.locking.scenarios import DEV, HANDLER
+from tests.locking.scenario import DEV, HANDLER
 from tests.locking.support import Files, Lab
 
 FILE = "drivers/dev/core.c"

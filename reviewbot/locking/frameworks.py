@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the kernel's frameworks hold when they call back: reads ``frameworks.toml``.
+
+A driver's ``ndo_stop`` runs under RTNL and its ``remove`` with the device locked;
+neither can be seen in the driver.  The table says so, each entry with its source.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from reviewbot.errors import ConfigError
+
+
+class Running(StrEnum):
+    """In which context code runs, as far as interrupts go."""
+
+    PROCESS = "process"
+    """A task that may sleep; softirqs and interrupts may come in between."""
+    SOFTIRQ = "softirq"
+    HARDIRQ = "hardirq"
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """How one member of a table is called."""
+
+    held: tuple[str, ...]
+    """The kernel functions that take what is held meanwhile, or lock classes."""
+    context: Running
+    source: str
+
+
+class Frameworks:
+    """The table by (struct, member)."""
+
+    def __init__(self, tables: Iterable[Mapping[str, Any]], where: str) -> None:
+        """Raises :class:`ConfigError` for an entry that makes no sense, naming *where*."""
+        self._named: dict[str, list[Callback]] = {}
+        self._every: dict[str, list[tuple[frozenset[str], Callback]]] = {}
+        for table in tables:
+            self._add(table, where)
+
+    def _add(self, table: Mapping[str, Any], where: str) -> None:
+        unknown = table.keys() - _KEYS
+        if unknown:
+            raise ConfigError(f"{where}: unknown key {min(unknown)!r} in a framework")
+        try:
+            tag, fields = f"struct {table['struct']}", list(table["fields"])
+            context = Running(table["context"])
+        except (KeyError, ValueError) as error:
+            raise ConfigError(
+                f"{where}: a framework needs struct, fields and a known context ({error})"
+            ) from error
+        entry = Callback(tuple(table.get("held", ())), context, table["source"])
+        if fields == ["*"]:
+            left_out = frozenset(table.get("except", ()))
+            self._every.setdefault(tag, []).append((left_out, entry))
+        for field in fields:
+            self._named.setdefault(f"{tag}.{field}", []).append(entry)
+
+    def of(self, member: str) -> tuple[Callback, ...]:
+        """How ``struct x.field`` is called; empty if the table does not say."""
+        tag, _, field = member.rpartition(".")
+        every = [entry for left_out, entry in self._every.get(tag, ()) if field not in left_out]
+        return (*self._named.get(member, ()), *every)
+
+    def members(self) -> Iterator[tuple[str, Callback]]:
+        """Every (``struct x.field``, how it is called); the field is ``*`` for all."""
+        for member, entries in self._named.items():
+            for entry in entries:
+                yield member, entry
+
+
+_KEYS = frozenset({"struct", "fields", "except", "held", "context", "source"})
+
+
+@cache
+def builtin() -> Frameworks:
+    """The table that ships with the program."""
+    return Frameworks(tomllib.loads(text())["framework"], "frameworks.toml")
+
+
+@cache
+def text() -> str:
+    """The table as it is written."""
+    return resources.files("reviewbot.locking").joinpath("frameworks.toml").read_text("utf-8")

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Locks that an interrupt handler takes, and that a task takes without keeping it out.
+
+If the interrupt comes on the CPU that holds the lock, the handler spins for ever:
+the task cannot go on to release it.  lockdep calls these states ``SOFTIRQ-ON-W``
+and ``IN-SOFTIRQ-W`` (Documentation/locking/lockdep-design.rst).  Both halves are
+proved: the way from a registered handler to the lock, and that the function which
+takes it bare runs in a task with interrupts on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reviewbot.locking.frameworks import Running
+from reviewbot.locking.graph import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS, masked, rows_of
+from reviewbot.locking.legs import Finding, Leg
+from reviewbot.locking.link import Action, LinkedFunction, context_node
+from reviewbot.locking.model import HazardKind
+
+if TYPE_CHECKING:
+    from reviewbot.locking.hazards import Finder
+    from reviewbot.locking.view import View
+
+RUNS_IN = {
+    "irq": Running.HARDIRQ, "irq-work": Running.HARDIRQ, "timer": Running.SOFTIRQ,
+    "tasklet": Running.SOFTIRQ, "napi": Running.SOFTIRQ, "rcu-callback": Running.SOFTIRQ,
+    "urb": Running.SOFTIRQ, "work": Running.PROCESS, "kthread": Running.PROCESS,
+    "irq-thread": Running.PROCESS, "sysfs": Running.PROCESS, "debugfs": Running.PROCESS,
+    "proc": Running.PROCESS,
+}  # fmt: skip
+"""Where the handlers of an object run."""
+_MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
+_SPINNING = frozenset({"spinlock", "rwlock"})
+MAX_WAY = 7
+"""Cost of the way from a handler to the lock (see :meth:`Finder.cost`)."""
+UP = 5
+"""Calls followed up to a function that is known to run in a task."""
+
+
+def contexts(view: View, function: int) -> frozenset[Running]:
+    """In which contexts *function* is called back; empty if nothing says so."""
+    out: set[Running] = set()
+    for registration in view.registered(function):
+        for context in Running:
+            if registration.node == context_node(context):
+                out.add(context)
+        if registration.what in RUNS_IN:
+            out.add(RUNS_IN[registration.what])
+    return frozenset(out)
+
+
+def inversions(finder: Finder, function: int) -> Iterator[Finding]:
+    """Locks that *function* takes in a task, open to a handler that takes them too."""
+    detail = finder.view.detail(function)
+    if detail is None:
+        return
+    seen: set[str] = set()
+    for number, action in enumerate(detail.actions):
+        if action.kind not in _SPINNING or not action.blocks or action.node in seen:
+            continue
+        closed = _closed(detail, number, action)
+        closing = _interrupter(finder, function, action, closed)
+        if closing is not None:
+            seen.add(action.node)
+            leg = Leg(action.node, closing.held, function, ())
+            classes = (action.node, closing.held)
+            spot = finder.spot(function)
+            yield Finding(
+                HazardKind.LOCK_ORDER_INVERSION, classes, spot, "", leg, (closing,),
+                interrupted=action,
+            )  # fmt: skip
+
+
+def _closed(detail: LinkedFunction, number: int, action: Action) -> int:
+    """What cannot come in between once *action* has taken its lock."""
+    closed = masked(action.kind, action.irq)
+    for use in detail.uses:
+        if use.action == number:
+            for taken in use.held:
+                closed |= masked(taken.kind, taken.irq)
+                if taken.entry and taken.kind not in ("mutex", "rwsem"):
+                    closed |= IRQ_OFF | BH_OFF  # how the caller took it is not known here
+    return closed
+
+
+def _interrupter(finder: Finder, function: int, action: Action, closed: int) -> Leg | None:
+    """The way in which an interrupt that is not kept out comes to take the same lock."""
+    if closed & IRQ_OFF:
+        return None
+    node = finder.view.node(action.node)
+    if node is None:
+        return None
+    own = contexts(finder.view, function)
+    if Running.HARDIRQ in own:
+        return None
+    ways: list[tuple[int, Leg]] = []
+    for legs in finder.leading_to(node, writers_only=action.mode == "read").values():
+        for way in legs:
+            context = _context(finder.view, way)
+            if context is None or context is Running.PROCESS or closed & _MASK[context]:
+                continue
+            if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
+                continue
+            if finder.near(way, function) and finder.cost(way) <= MAX_WAY:
+                ways.append((finder.cost(way), way))
+    ways.sort(key=lambda entry: (entry[0], entry[1].held))
+    for _, way in ways:
+        context = _context(finder.view, way)
+        if context is not None and in_task(finder, function, _MASK[context]):
+            return way
+    return None
+
+
+def _context(view: View, way: Leg) -> Running | None:
+    """In which context the handler at the start of a leg runs."""
+    if way.function != CONTEXT:
+        return None
+    for context in Running:
+        if way.held == context_node(context):
+            return context
+    for registration in view.registered(way.path[0]):
+        if registration.node == way.held:
+            return RUNS_IN.get(registration.what)
+    return None
+
+
+def in_task(finder: Finder, function: int, mask: int) -> bool:
+    """Whether *function* is known to run in a task with the interrupts of *mask* on.
+
+    It is if it, or what calls it with these interrupts on, is called back where it may
+    sleep, or sleeps itself.
+    """
+    graph = finder.view.graph
+    level = np.array([function], np.int32)
+    seen = {function}
+    for _ in range(UP + 1):
+        if any(_is_task(finder, number) for number in level.tolist()):
+            return True
+        caller, callee = graph.callers(level)
+        _, holder, target, flags = graph.held_into(level)
+        kept = {
+            (f, t)
+            for f, t, bits in rows_of(holder, target, flags)
+            if bits & (mask | IN_ATOMIC) and f >= 0
+        }
+        up = {
+            f
+            for f, t in rows_of(caller, callee)
+            if (f, t) not in kept and f not in seen and _is_function(finder.view, f)
+        }
+        up = {f for f in up if not contexts(finder.view, f) & {Running.HARDIRQ, Running.SOFTIRQ}}
+        if not up:
+            return False
+        seen |= up
+        level = np.array(sorted(up), np.int32)
+    return False
+
+
+def _is_function(view: View, number: int) -> bool:
+    return view.function(number) is not None
+
+
+def _is_task(finder: Finder, function: int) -> bool:
+    view = finder.view
+    if Running.PROCESS in contexts(view, function):
+        return True
+    own, _, flags = view.graph.actions_of(np.array([function], np.int32))
+    return _sleeps(own.tolist(), flags.tolist()) and not _only_in_atomic(view, function)
+
+
+def _sleeps(functions: Iterable[int], flags: Iterable[int]) -> bool:
+    return any(bits & SLEEPS for _, bits in zip(functions, flags, strict=True))
+
+
+def _only_in_atomic(view: View, function: int) -> bool:
+    """Whether all that may sleep in a function does so where nothing may: no proof then."""
+    detail = view.detail(function)
+    if detail is None:
+        return True
+    guarded = {
+        use.action
+        for use in detail.uses
+        for taken in use.held
+        if taken.kind in ("spinlock", "rwlock", "irq-off", "preempt-off")
+    }
+    return all(
+        number in guarded for number, action in enumerate(detail.actions) if action.what == "sleep"
+        or action.kind in ("mutex", "rwsem")
+    )  # fmt: skip

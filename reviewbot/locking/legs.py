@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the search for hazards finds: edges with the way they were found, and cycles of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reviewbot.locking.link import Action, Imbalance
+from reviewbot.locking.model import HazardKind
+
+Spot = tuple[str, str]
+"""(file, function)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One edge of a cycle with the way it was found.
+
+    ``function`` holds ``held`` and blocks on ``target`` at the end of ``path``, whose
+    first member is the callee there; an empty path means that it blocks itself.
+    ``function`` is CONTEXT for a handler, which is what ``held`` runs.
+    """
+
+    held: str
+    target: str
+    function: int
+    path: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A hazard at one site of one tree."""
+
+    kind: HazardKind
+    classes: tuple[str, ...]
+    site: Spot
+    via: str
+    """Callee through which the site's function blocks; empty if it blocks itself."""
+    leg: Leg
+    closing: tuple[Leg, ...]
+    imbalance: Imbalance | None = None
+    interrupted: Action | None = None
+    """The acquisition after which the interrupt of the closing leg may come in."""
+
+    @property
+    def key(self) -> tuple[HazardKind, frozenset[str]]:
+        return self.kind, frozenset(self.classes)

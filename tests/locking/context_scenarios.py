@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hazards that need to know who calls: frameworks, interrupts, users of files."""
+
+from __future__ import annotations
+
+from reviewbot.locking.model import HazardKind as Kind
+from tests.locking.scenario import DEV, HANDLER, LOCK, Scenario
+from tests.locking.support import Files
+
+CORE = "drivers/dev/core.c"
+RTNL = "net/core/rtnetlink.c:rtnl_mutex"
+NETWORK: Files = {
+    "net/core/rtnetlink.c": """\
+static DEFINE_MUTEX(rtnl_mutex);
+void rtnl_lock(void)
+{
+	mutex_lock(&rtnl_mutex);
+}
+void rtnl_unlock(void)
+{
+	mutex_unlock(&rtnl_mutex);
+}
+""",
+    "include/linux/netdevice.h": """\
+struct net_device;
+struct net_device_ops {
+	int (*ndo_open)(struct net_device *dev);
+	int (*ndo_stop)(struct net_device *dev);
+	int (*ndo_start_xmit)(struct sk_buff *skb, struct net_device *dev);
+};
+""",
+}
+NETDEV = """
+static void dev_work(struct work_struct *work)
+{
+	rtnl_lock();
+	update(work);
+	rtnl_unlock();
+}
+
+static int dev_stop(struct net_device *dev)
+{
+	struct dev *d = netdev_priv(dev);
+
+@@
+	return 0;
+}
+
+static const struct net_device_ops dev_ops = {
+	.ndo_stop = dev_stop,
+};
+
+void dev_setup(struct dev *d)
+{
+	INIT_WORK(&d->work, dev_work);
+}
+"""
+TIMER = """
+static void dev_timer(struct timer_list *t)
+{
+	struct dev *d = from_timer(d, t, timer);
+
+	spin_lock(&d->slock);
+	d->dead++;
+	spin_unlock(&d->slock);
+}
+
+void dev_start(struct dev *d)
+{
+	timer_setup(&d->timer, dev_timer, 0);
+}
+"""
+SHOW = """
+static ssize_t state_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	struct dev *d = dev_get_drvdata(device);
+
+@@
+	return 0;
+}
+static DEVICE_ATTR_RO(state);
+"""
+PLAIN_LOCK = "\tspin_lock(&d->slock);\n\td->dead++;\n\tspin_unlock(&d->slock);"
+BH_LOCK = "\tspin_lock_bh(&d->slock);\n\td->dead++;\n\tspin_unlock_bh(&d->slock);"
+IRQ_LOCK = (
+    "\tspin_lock_irqsave(&d->slock, flags);\n\td->dead++;\n"
+    "\tspin_unlock_irqrestore(&d->slock, flags);"
+)
+HARD = TIMER.replace(
+    "static void dev_timer(struct timer_list *t)\n{\n\tstruct dev *d = from_timer(d, t, timer);\n",
+    "static irqreturn_t dev_irq(int irq, void *data)\n{\n\tstruct dev *d = data;\n",
+).replace("timer_setup(&d->timer, dev_timer, 0)", "request_irq(d->irq, dev_irq, 0, NULL, d)")
+DEBUGFS = """
+static DEFINE_MUTEX(files);
+static int dev_show(struct seq_file *m, void *v)
+{
+	mutex_lock(&files);
+	print(m);
+	mutex_unlock(&files);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(dev);
+
+void dev_add(struct dev *d)
+{
+	d->dir = debugfs_create_file("dev", 0444, NULL, d, &dev_fops);
+}
+
+void dev_del(struct dev *d)
+{
+@@
+}
+"""
+USB: Files = {
+    "include/linux/usb.h": """\
+struct usb_driver {
+	int (*pre_reset)(struct usb_interface *intf);
+};
+struct usb_bound {
+	struct usb_driver *driver;
+};
+""",
+    "drivers/usb/core/hub.c": """\
+int usb_reset(struct usb_bound *bound)
+{
+	bound->driver->pre_reset(bound->intf);
+	return 0;
+}
+""",
+}
+RESET = """
+static int dev_pre_reset(struct usb_interface *intf)
+{
+	struct dev *d = usb_get_intfdata(intf);
+
+	mutex_lock(&d->lock);
+	d->dead++;
+	mutex_unlock(&d->lock);
+	return 0;
+}
+
+void dev_resume(struct dev *d, struct usb_bound *bound)
+{
+@@
+}
+
+static struct usb_driver dev_driver = {
+	.pre_reset = dev_pre_reset,
+};
+"""
+
+
+def in_kernel(
+    kind: Kind, classes: str, site: str, text: str, bad: str, good: str, rest: Files | None = None
+) -> Scenario:
+    """A driver among other files, with *bad* or *good* at the mark."""
+    function, _, via = site.partition(">")
+
+    def kernel(body: str) -> Files:
+        return {CORE: DEV + text.replace("@@", body), **(rest or {})}
+
+    return Scenario(kind, tuple(classes.split("|")), ((function, via),), kernel(bad), kernel(good))
+
+
+CONTEXT_SCENARIOS: dict[str, Scenario] = {
+    "flush under a framework's lock": in_kernel(
+        Kind.FLUSH_CYCLE, f"{RTNL}|work struct dev.work", "dev_stop", NETDEV,
+        "\tcancel_work_sync(&d->work);", "\tcancel_work(&d->work);", NETWORK,
+    ),
+    "recursion on a framework's lock": in_kernel(
+        Kind.RECURSIVE_LOCK, RTNL, "dev_stop", NETDEV,
+        "\trtnl_lock();\n\trtnl_unlock();", "\tupdate(dev);", NETWORK,
+    ),
+    "softirq takes it too": in_kernel(
+        Kind.LOCK_ORDER_INVERSION, "struct dev.slock|timer struct dev.timer", "state_show",
+        TIMER + SHOW, PLAIN_LOCK, BH_LOCK,
+    ),
+    "interrupt takes it too": in_kernel(
+        Kind.LOCK_ORDER_INVERSION, "struct dev.slock|irq struct dev.irq", "state_show",
+        HARD + SHOW, BH_LOCK, IRQ_LOCK,
+    ),
+    "debugfs removed under its lock": in_kernel(
+        Kind.FLUSH_CYCLE, f"{CORE}:files|debugfs {CORE}", "dev_del", DEBUGFS,
+        "\tmutex_lock(&files);\n\tdebugfs_remove(d->dir);\n\tmutex_unlock(&files);",
+        "\tmutex_lock(&files);\n\tmutex_unlock(&files);\n\tdebugfs_remove(d->dir);",
+    ),
+    "sysfs removed under its lock": in_kernel(
+        Kind.FLUSH_CYCLE, f"{LOCK}|sysfs {CORE}", "dev_gone",
+        SHOW.replace("@@", "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);")
+        + "void dev_gone(struct dev *d, struct device *device)\n{\n@@\n}\n",
+        "\tmutex_lock(&d->lock);\n\tdevice_remove_file(device, &dev_attr_state);\n"
+        "\tmutex_unlock(&d->lock);",
+        "\tdevice_remove_file(device, &dev_attr_state);",
+    ),
+    "allocation that may sleep": in_kernel(
+        Kind.SLEEP_IN_ATOMIC, "struct dev.slock", "refill",
+        "void refill(struct dev *d)\n{\n@@\n}\n",
+        "\tspin_lock(&d->slock);\n\td->buf = kmalloc(32, GFP_KERNEL);\n\tspin_unlock(&d->slock);",
+        "\tspin_lock(&d->slock);\n\td->buf = kmalloc(32, GFP_ATOMIC);\n\tspin_unlock(&d->slock);",
+    ),
+    "the framework calls back": in_kernel(
+        Kind.RECURSIVE_LOCK, LOCK, "dev_resume>usb_reset", RESET,
+        "\tmutex_lock(&d->lock);\n\tusb_reset(bound);\n\tmutex_unlock(&d->lock);",
+        "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tusb_reset(bound);", USB,
+    ),
+    "alias through a void pointer": in_kernel(
+        Kind.FLUSH_CYCLE, f"{LOCK}|work struct dev.work", "dev_quit",
+        HANDLER + "struct bus { void *data; };\nvoid dev_quit(struct bus *bus)\n{\n"
+        "\tstruct dev *d = bus->data;\n\n@@\n}\n",
+        "\tmutex_lock(&d->lock);\n\tcancel_work_sync(&d->work);\n\tmutex_unlock(&d->lock);",
+        "\tcancel_work_sync(&d->work);\n\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);",
+    ),
+}  # fmt: skip
+
+DRIVER_CORE = """
+void device_lock(struct dev *d)
+{
+	mutex_lock(&d->lock);
+}
+void device_unlock(struct dev *d)
+{
+	mutex_unlock(&d->lock);
+}
+void device_initialize(struct dev *d)
+{
+	mutex_init(&d->lock);
+	lockdep_set_novalidate_class(&d->lock);
+}
+"""
+CONTEXT_NEAR_MISSES: dict[str, str] = {
+    "only softirqs take it": TIMER
+    + """
+static int dev_poll(struct napi_struct *napi, int budget)
+{
+	struct dev *d = container_of(napi, struct dev, napi);
+
+	spin_lock(&d->slock);
+	spin_unlock(&d->slock);
+	return 0;
+}
+void dev_add(struct dev *d)
+{
+	netif_napi_add(d->ndev, &d->napi, dev_poll);
+}
+""",
+    "a task that keeps softirqs out": TIMER + SHOW.replace("@@", BH_LOCK),
+    "called with interrupts off": TIMER
+    + "static void count(struct dev *d)\n{\n\tspin_lock(&d->slock);\n\tspin_unlock(&d->slock);\n}\n"
+    + SHOW.replace("@@", "\tlocal_irq_disable();\n\tcount(d);\n\tlocal_irq_enable();"),
+    "who knows where it runs": TIMER
+    + "void count(struct dev *d)\n{\n\tspin_lock(&d->slock);\n\tspin_unlock(&d->slock);\n}\n",
+    "a threaded handler": TIMER.replace("timer_setup(&d->timer, dev_timer, 0)", "")
+    + """
+static irqreturn_t dev_thread(int irq, void *data)
+{
+	struct dev *d = data;
+
+	spin_lock(&d->slock);
+	spin_unlock(&d->slock);
+	return 0;
+}
+void dev_add(struct dev *d)
+{
+	request_threaded_irq(d->irq, NULL, dev_thread, 0, NULL, d);
+}
+"""
+    + SHOW.replace("@@", PLAIN_LOCK),
+    "a class without order": DRIVER_CORE
+    + """
+void down_the_tree(struct dev *d)
+{
+	device_lock(d);
+	mutex_lock(&first);
+	mutex_unlock(&first);
+	device_unlock(d);
+}
+void up_the_tree(struct dev *d)
+{
+	mutex_lock(&first);
+	device_lock(d->parent);
+	device_unlock(d->parent);
+	mutex_unlock(&first);
+}
+""",
+    "an allocation that may not sleep": """
+void refill(struct dev *d, bool wait)
+{
+	spin_lock(&d->slock);
+	d->buf = kmalloc(32, GFP_NOWAIT);
+	spin_unlock(&d->slock);
+	d->buf = kmalloc(32, GFP_KERNEL);
+}
+""",
+    "debugfs removed by who holds another lock": DEBUGFS.replace(
+        "@@", "\tmutex_lock(&d->lock);\n\tdebugfs_remove(d->dir);\n\tmutex_unlock(&d->lock);"
+    ),
+}
