@@ -598,13 +598,14 @@ class _Builder:
 
     def _callee(self, node: tree_sitter.Node) -> str:
         function = node.child_by_field_name("function")
-        return tight(self._text(function)) if function is not None else ""
+        return tight(self._text(_bare(function))) if function is not None else ""
 
     def _call(self, node: tree_sitter.Node, result: str) -> None:
         function = node.child_by_field_name("function")
         arguments = node.child_by_field_name("arguments")
         if function is None or arguments is None:
             return
+        function = _bare(function)
         name = tight(self._text(function))
         line = self._row(node.start_point.row)
         if name in ("sizeof", "typeof", "__typeof__", "offsetof"):
@@ -815,6 +816,16 @@ def _compact(drafts: list[_Draft]) -> tuple[Block, ...]:
         )
         for block in order
     )
+
+
+def _bare(function: tree_sitter.Node) -> tree_sitter.Node:
+    """``x->run`` for ``(x->run)`` and ``(*x->run)`` in front of arguments."""
+    while function.type in ("parenthesized_expression", "pointer_expression"):
+        inner = function.named_children
+        if len(inner) != 1:
+            break
+        function = inner[0]
+    return function
 
 
 def _one_type(text: str) -> str:

@@ -34,7 +34,6 @@ from reviewbot.locking.index import (
     Progress,
     Settings,
     definer_types,
-    directory_of,
     ensure_facts,
     fan_out,
     quiet,
@@ -42,6 +41,7 @@ from reviewbot.locking.index import (
     sources,
 )
 from reviewbot.locking.link import Linker, Queue, Queueing, Registration
+from reviewbot.locking.places import directory_of
 from reviewbot.locking.store import Content, FileEntry, Store, StoreError
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names

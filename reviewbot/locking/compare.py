@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from reviewbot.locking.describe import Describer, grade_of
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
@@ -273,7 +275,7 @@ def _hazard(
         states = {site.state for site in sites}
     describers = [Describer(snapshot.finder) for snapshot in snapshots]
     described = tuple(_site(site, describers) for site in sites)
-    state = _overall(sites)
+    state = _overall(sites, snapshots[0].finder.view)
     deciding = next((s for s in sites if s.state is state), sites[0])
     shown = next(
         (n, f) for n, f in reversed(list(enumerate(deciding.findings))) if f is not None
@@ -294,19 +296,30 @@ def _hazard(
     )
 
 
-def _overall(sites: Sequence[_SiteState]) -> ChangeState:
-    """A hazard stays while a site of it does, or comes back within the same functions.
+def _overall(sites: Sequence[_SiteState], before: View) -> ChangeState:
+    """A hazard stays while a site of it does, or when its sites only move.
 
-    A fix that turns an order round has a new edge where the old one was; a site in
-    another function is new.
+    A fix that turns an order round has a new edge where the old one was, and a helper
+    that is split up has its edges in its callers; a site in another function is new.
     """
     where: dict[ChangeState, set[Spot]] = {}
     for site in sites:
         where.setdefault(site.state, set()).add(site.key[0])
     removed = where.get(ChangeState.REMOVED, set())
-    if where.get(ChangeState.INTRODUCED, set()) - removed:
+    if where.get(ChangeState.INTRODUCED, set()) - removed - _neighbours(removed, before):
         return ChangeState.INTRODUCED
     return ChangeState.REMOVED if where.keys() == {ChangeState.REMOVED} else ChangeState.REMAINING
+
+
+def _neighbours(spots: Iterable[Spot], view: View) -> set[Spot]:
+    """Functions that call one of *spots*, or that they call."""
+    numbers = [
+        ref.id for file, name in spots for ref in view.functions_in(file) if ref.name == name
+    ]
+    own = np.array(numbers, np.int32)
+    around = {*view.graph.callers(own)[0].tolist(), *view.graph.callees(own)[1].tolist()}
+    refs = (view.function(number) for number in around)
+    return {(ref.file, ref.name) for ref in refs if ref is not None}
 
 
 def _remaining(
@@ -356,6 +369,7 @@ def _verdict(hazards: tuple[Hazard, ...], claim: str) -> tuple[tuple[Hazard, ...
         for h in hazards
         if h.state is ChangeState.REMAINING
         and any(site.state is ChangeState.REMOVED for site in h.sites)
+        and not any(site.state is ChangeState.INTRODUCED for site in h.sites)
     ]
     touched = (*introduced, *partial, *removed)
     if introduced:

@@ -99,6 +99,8 @@ class FileFacts(msgspec.Struct, frozen=True, array_like=True):
 
 _CALL = re.compile(rb"\b([A-Za-z_]\w*+)[ \t]*+\(")
 _THROUGH_STRUCT = re.compile(rb"(?:->|\.)[ \t]*+([A-Za-z_]\w*+)[ \t]*+\(")
+_THROUGH_PARENTHESES = re.compile(rb"\(\*?([A-Za-z_]\w*+(?:(?:->|\.)\w++)++)\)[ \t]*+\(")
+_PICKED = re.compile(rb"\b([A-Za-z_]\w*+)[ \t]*+=[ \t]*+&?([A-Za-z_]\w*+)[ \t]*+;")
 _CHAIN_BEFORE = re.compile(rb"[A-Za-z_][\w\].\[>\s-]*$")
 _HANDED_ON = re.compile(rb"[,(=&?:{][ \t\n]*+([A-Za-z_]\w*+)[ \t\n]*+(?=[,;)}?:])")
 _KEYWORDS = frozenset(
@@ -171,7 +173,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
         typedefs,
         tuple(v for v in found if v.defined or _LOCK_TYPE.search(v.type)),
         tuple(definers(outside)),
-        tuple(initialisers(outside)),
+        tuple(initialisers(without_attributes(code))),
         includes(text),
         errors,
     )
@@ -223,6 +225,9 @@ def _function(
                         match[2].decode("latin-1"),
                     )
                 )
+        calls |= {
+            match[2] for match in _PICKED.finditer(body) if match[2] in refs and match[1] in calls
+        }
     names = {call.decode("latin-1") for call in calls}
     head = code[cut.head : cut.body]
     annotations = (
@@ -292,6 +297,7 @@ def _calls(body: bytes) -> tuple[set[bytes], set[bytes]]:
         if before is not None:
             chain = _last_expression(before[0])
             indirect.add(chain + match[0][: match[0].index(match[1])].strip() + match[1])
+    indirect.update(_THROUGH_PARENTHESES.findall(body))
     if fields:
         names = (names - fields) | {name for name in names & fields if _called_plainly(body, name)}
     return names, indirect

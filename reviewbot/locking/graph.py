@@ -160,7 +160,7 @@ def masked(kind: str, irq: str) -> int:
     """What cannot come in between while a lock of this kind is held, taken in this way."""
     if irq == "off" or kind == "irq-off":
         return IRQ_OFF | BH_OFF
-    return BH_OFF if irq == "bh" or kind == "preempt-off" else 0
+    return BH_OFF if irq == "bh" or kind == "bh-off" else 0
 
 
 _SPINNING_WAITS = frozenset({"timer", "irq-work"})

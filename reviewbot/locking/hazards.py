@@ -30,13 +30,13 @@ from reviewbot.locking.graph import (
     rows_of,
     sleeps,
 )
-from reviewbot.locking.index import directory_of
 from reviewbot.locking.instances import same_object
 from reviewbot.locking.interrupts import inversions
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.link import OPS, Action, LinkedFunction, Taken, Use
 from reviewbot.locking.model import HazardKind
-from reviewbot.locking.primitives import ATOMIC
+from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.primitives import ATOMIC, builtin
 from reviewbot.locking.view import View
 
 DEPTH = 7
@@ -319,10 +319,20 @@ class Finder:
         """
         if not any(self.view.registrations(f"unordered {node}") for node in (leg.held, leg.target)):
             return True
-        waits = self._kinds_of(leg) or self._kinds_of(closing)
-        ends = [self.spot(way.function if way.function >= 0 else way.path[0])[0]
-                for way in (leg, closing)]  # fmt: skip
-        return bool(waits) and directory_of(ends[0]) == directory_of(ends[1])
+        if not (self._kinds_of(leg) or self._kinds_of(closing)):
+            return False
+        if any(self._meets_another(way) for way in (leg, closing)):
+            return False
+        one, other = (
+            directory_of(self.spot(way.function if way.function >= 0 else way.path[0])[0])
+            for way in (leg, closing)
+        )
+        return related(one, other)
+
+    def _meets_another(self, leg: Leg) -> bool:
+        """Whether a leg goes through adding or removing an object: a child, not what is held."""
+        entries = (builtin().get(self.view.callable_name(number)) for number in leg.path)
+        return any(entry is not None and entry.follow for entry in entries)
 
     def _drops(self, leg: Leg) -> bool:
         """Whether a callee on the way gives back what is held, and takes it again later."""
@@ -458,8 +468,9 @@ class Finder:
         files = {r.file for r in self.view.registrations(way.held)}
         if len(files) <= FEW_CANDIDATES:
             return True
-        near = {directory_of(self.spot(n)[0]) for n in functions if n >= 0}
-        return directory_of(self.spot(way.path[0])[0]) in near
+        own = directory_of(self.spot(way.path[0])[0])
+        others = {directory_of(self.spot(n)[0]) for n in functions if n >= 0}
+        return any(related(own, other) for other in others)
 
     def _cycle(self, leg: Leg, closing: Leg, what: str) -> Finding:
         """Name a cycle of two edges; its site is where a lock is held over a wait."""

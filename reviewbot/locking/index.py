@@ -85,11 +85,6 @@ def is_source(path: str) -> bool:
     )
 
 
-def directory_of(path: str) -> str:
-    """The directory a file stands in."""
-    return path.rpartition("/")[0]
-
-
 def definer_types(primitives: Primitives) -> dict[str, str]:
     """Macros that define an object at file scope, with the type they give it."""
     types = dict(_DEFINERS)

@@ -20,6 +20,7 @@ from reviewbot.locking.graph import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS,
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.link import Action, LinkedFunction, context_node
 from reviewbot.locking.model import HazardKind
+from reviewbot.locking.primitives import ATOMIC
 
 if TYPE_CHECKING:
     from reviewbot.locking.hazards import Finder
@@ -105,7 +106,7 @@ def _interrupter(finder: Finder, function: int, action: Action, closed: int) -> 
                 continue
             if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
                 continue
-            if finder.near(way, function) and finder.cost(way) <= MAX_WAY:
+            if finder.cost(way) <= MAX_WAY:
                 ways.append((finder.cost(way), way))
     ways.sort(key=lambda entry: (entry[0], entry[1].held))
     for _, way in ways:
@@ -181,12 +182,7 @@ def _only_in_atomic(view: View, function: int) -> bool:
     detail = view.detail(function)
     if detail is None:
         return True
-    guarded = {
-        use.action
-        for use in detail.uses
-        for taken in use.held
-        if taken.kind in ("spinlock", "rwlock", "irq-off", "preempt-off")
-    }
+    guarded = {use.action for use in detail.uses for taken in use.held if taken.kind in ATOMIC}
     return all(
         number in guarded for number, action in enumerate(detail.actions) if action.what == "sleep"
         or action.kind in ("mutex", "rwsem")

@@ -29,7 +29,7 @@ from reviewbot.locking.flow import (
     walk,
 )
 from reviewbot.locking.frameworks import Running
-from reviewbot.locking.primitives import NONE, Primitive, Primitives, Role
+from reviewbot.locking.primitives import CPU_STATES, NONE, Primitive, Primitives, Role
 from reviewbot.locking.summary import argument_of, summarize, table_effects
 from reviewbot.locking.symbols import (
     UNKNOWN,
@@ -172,8 +172,6 @@ _CALLBACK_TAKER = re.compile(r"each|iterate|_iter$|walk|apply_to|traverse|stop_m
 _MAY_SLEEP = re.compile(r"^GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\b(?!.*GFP_ATOMIC)")
 """An argument that says that the call may sleep (include/linux/gfp_types.h)."""
 _CAST = re.compile(r"^\((?:\w+ ?\**)\)")
-_COUNTED = frozenset({"irq-off", "preempt-off"})
-"""States of the processor, not locks: whoever leaves one on does so for a reason."""
 _SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
 
 
@@ -628,7 +626,7 @@ class _FileLinker:
             if not _odd_one_out(keeping, exits):
                 continue
             place, expression = self._place(lock, function)
-            if place.cls and place.cls not in moved and held.kind not in _COUNTED:
+            if place.cls and place.cls not in moved and held.kind not in CPU_STATES:
                 for leave in keeping:
                     yield Imbalance(place.cls, expression, held.line, held.call, leave.line)
         for lock in sorted({name for leave in exits for name, _ in leave.released}):

@@ -42,11 +42,13 @@ SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex"}
 """Kinds of lock whose blocking acquisition may sleep."""
 KINDS = (
     "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "spinlock", "rwlock", "srcu",
-    "rcu", "irq-off", "preempt-off",
+    "rcu", "irq-off", "bh-off", "preempt-off",
 )  # fmt: skip
 READERS = frozenset({"srcu", "rcu"})
 """Read-side critical sections: entering waits for nobody, a grace period waits for the exit."""
-ATOMIC = frozenset({"spinlock", "rwlock", "rcu", "irq-off", "preempt-off"})
+CPU_STATES = frozenset({"irq-off", "bh-off", "preempt-off"})
+"""States of the processor, not locks: nobody waits for them."""
+ATOMIC = frozenset({"spinlock", "rwlock", "rcu"}) | CPU_STATES
 """Contexts in which nothing may sleep."""
 
 
@@ -85,7 +87,7 @@ class Primitive:
         """Whether a context can block in this call."""
         if self.role in (Role.WAIT, Role.SLEEP):
             return True
-        if self.lock in READERS or self.lock in ("irq-off", "preempt-off"):
+        if self.lock in READERS or self.lock in CPU_STATES:
             return False
         return self.role in (Role.ACQUIRE, Role.ACQUIRE_ZERO) or self.blocks
 

@@ -27,8 +27,9 @@ from reviewbot.locking.graph import (
     collect_file,
     columns_of,
 )
-from reviewbot.locking.index import definer_types, directory_of
+from reviewbot.locking.index import definer_types
 from reviewbot.locking.link import LinkedFunction, Linker, Queue, Queueing, Registration
+from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import Primitives
 from reviewbot.locking.source import split_directives, without_comments
 from reviewbot.locking.store import Store
@@ -218,20 +219,6 @@ def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> froz
     return frozenset(out)
 
 
-def _related(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two directories hold one driver or subsystem: one lies in the other, or both
-    deep down in a third."""
-    common = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        common += 1
-    return one == other or (common >= 2 and common >= min(len(one), len(other), _DRIVER_DEPTH))
-
-
-_DRIVER_DEPTH = 4
-
-
 class View:
     """A tree to ask about locks."""
 
@@ -301,11 +288,11 @@ class View:
     def directories(self, paths: Iterable[str]) -> Ids:
         """Numbers of the directories that files stand in, and of those that belong to them."""
         known = self.overlay.directories if self.overlay is not None else self.store.directories()
-        own = {tuple(directory_of(path).split("/")) for path in paths}
+        own = {directory_of(path) for path in paths}
         found = {
             number
             for directory, number in known.items()
-            if any(_related(tuple(directory.split("/")), other) for other in own)
+            if any(related(directory, other) for other in own)
         }
         return np.array(sorted(found), np.int32)
 

@@ -92,18 +92,18 @@ HARD = TIMER.replace(
 ).replace("timer_setup(&d->timer, dev_timer, 0)", "request_irq(d->irq, dev_irq, 0, NULL, d)")
 DEBUGFS = """
 static DEFINE_MUTEX(files);
-static int dev_show(struct seq_file *m, void *v)
+static int info_show(struct seq_file *m, void *v)
 {
 	mutex_lock(&files);
 	print(m);
 	mutex_unlock(&files);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(dev);
+DEFINE_SHOW_ATTRIBUTE(info);
 
 void dev_add(struct dev *d)
 {
-	d->dir = debugfs_create_file("dev", 0444, NULL, d, &dev_fops);
+	d->dir = debugfs_create_file("dev", 0444, NULL, d, &info_fops);
 }
 
 void dev_del(struct dev *d)

@@ -312,7 +312,7 @@ SCENARIOS: dict[str, Scenario] = {
         "\trcu_read_unlock();\n\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);",
     ),
     "flush with interrupts off": scenario(
-        Kind.SLEEP_IN_ATOMIC, "interrupts off", "f",
+        Kind.SLEEP_IN_ATOMIC, "local_irq_save", "f",
         "void f(struct dev *d)\n{\n\tunsigned long flags;\n\n\tlocal_irq_save(flags);\n@@\n}\n",
         "\tflush_work(&d->work);\n\tlocal_irq_restore(flags);",
         "\tlocal_irq_restore(flags);\n\tflush_work(&d->work);",

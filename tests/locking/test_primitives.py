@@ -34,13 +34,13 @@ def test_every_entry_makes_sense(entry: Primitive) -> None:
     assert entry.irq in ("", "off", "bh")
     assert entry.arg >= 0 or entry.arg in (NONE, RESULT)
     takes_object = entry.role not in (Role.SLEEP, Role.QUEUE_ALLOC)
-    assert (entry.arg != NONE or bool(entry.object)) == takes_object
+    assert (entry.arg != NONE or bool(entry.object) or entry.here) == takes_object
     if entry.acquires or entry.role is Role.RELEASE:
         assert entry.lock in KINDS
     if entry.role in (Role.WAIT, Role.SIGNAL, Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC):
         assert entry.what
     if entry.role is Role.REGISTER:
-        assert entry.function >= 0
+        assert entry.function >= 0 or entry.table >= 0 or entry.here or entry.what == "unordered"
     if entry.role is Role.QUEUE:
         assert entry.queue >= 0 or entry.queue_object
     if entry.nested:
