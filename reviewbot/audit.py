@@ -165,7 +165,7 @@ def explain_in_tree(identity: str, rev: str, paths: Iterable[str], options: Opti
             hazard = _find(view, repository, identity, scope, options)
             if hazard is None:
                 raise UsageError(_absent(identity, rev, scope))
-            return explanation(view, tell(view, [hazard])[0], repository.describe(commit))
+            return explanation(tell(view, [hazard])[0], repository.describe(commit), view.source)
 
         tree = repository.tree_of(commit)
         return consult(repository, options.settings, options.progress, [tree], ask)
@@ -194,7 +194,7 @@ def explain_in_series(identity: str, series: Series, options: Options) -> Explan
                     found = again(view, one.kind, one.classes, spots)
                     if found is not None:
                         about = f"{base.describe}, {where} the series"
-                        return explanation(view, tell(view, [found])[0], about)
+                        return explanation(tell(view, [found])[0], about, view.source)
                 raise UsageError(f"{one.id} comes and goes within the series")
 
             return consult(scratch, options.settings, options.progress, trees, ask)

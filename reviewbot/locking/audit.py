@@ -189,7 +189,7 @@ def merge(sightings: Iterable[Sighting], kinds: Collection[HazardKind] = ()) -> 
             continue
         known = sites.setdefault(finding.key, {})
         key = (finding.site, finding.via)
-        if key not in known or sighting.rank < known[key].rank:
+        if key not in known or _order(sighting) < _order(known[key]):
             known[key] = sighting
     standing = [Standing(tuple(sorted(known.values(), key=_order))) for known in sites.values()]
     standing.sort(key=lambda hazard: _order(hazard.sightings[0]))
@@ -202,9 +202,9 @@ def merge(sightings: Iterable[Sighting], kinds: Collection[HazardKind] = ()) -> 
     return sorted(standing, key=lambda hazard: (hazard.sightings[0].rank, places[hazard.id]))
 
 
-def _order(sighting: Sighting) -> tuple[Rank, Spot, str, tuple[str, ...]]:
+def _order(sighting: Sighting) -> tuple[Rank, Spot, str, HazardKind, tuple[str, ...]]:
     finding = sighting.finding
-    return sighting.rank, finding.site, finding.via, finding.classes
+    return sighting.rank, finding.site, finding.via, finding.kind, finding.classes
 
 
 def tell(view: View, hazards: Sequence[Standing]) -> list[AuditHazard]:

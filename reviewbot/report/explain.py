@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reviewbot import __version__
 from reviewbot.locking.audit import AuditHazard
 from reviewbot.locking.model import Step
-from reviewbot.locking.view import View
 from reviewbot.report.audit import hazard_text, site_title
 from reviewbot.report.clean import prose, visible
 from reviewbot.report.layout import LINE_LIMIT, step_line
@@ -72,12 +71,16 @@ class Explanation:
         }
 
 
-def explanation(view: View, hazard: AuditHazard, tree: str) -> Explanation:
-    """Read the source around the steps of a hazard's first site from *view*."""
-    texts: dict[str, list[str]] = {}
+def explanation(
+    hazard: AuditHazard, tree: str, source: Callable[[str], Sequence[str]]
+) -> Explanation:
+    """Read the lines around the steps of a hazard's first site; *source* gives those of a file."""
+    texts: dict[str, Sequence[str]] = {}
 
     def around(step: Step) -> SourceStep:
-        lines = texts.setdefault(step.file, view.source(step.file))
+        if step.file not in texts:
+            texts[step.file] = source(step.file)
+        lines = texts[step.file]
         first = max(1, step.line - AROUND)
         return SourceStep(step, first, tuple(lines[first - 1 : step.line + AROUND]))
 
