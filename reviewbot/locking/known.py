@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot.locking.hazards import Spot
+from reviewbot.locking.legs import Spot
 from reviewbot.locking.model import HazardKind, hazard_id
 
 MAX_KNOWN = 50_000

@@ -21,7 +21,7 @@ from reviewbot.locking.audit import (
     tell,
     within,
 )
-from reviewbot.locking.hazards import Finding, Leg
+from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.model import HazardKind, hazard_id
 from reviewbot.locking.view import View
 from tests.locking.scenarios import DEV, NEAR_MISSES, SCENARIOS
