@@ -23,6 +23,8 @@ from reviewbot.locking.view import View
 
 MAX_SITES = 64
 """Sites of one hazard that are told with their chains; the others are counted."""
+CROWD = 8
+"""Files in which one lock is at fault beyond which it is rather that it is not understood."""
 MAX_AROUND = 4000
 """Functions around a hazard's classes that are searched if it is not where it was."""
 
@@ -181,7 +183,7 @@ def merge(sightings: Iterable[Sighting], kinds: Collection[HazardKind] = ()) -> 
     """Each hazard once, the one with the least to doubt first.
 
     Where there is equally much to doubt the kinds take turns: a list that is cut
-    short shows of each what is best.
+    short shows of each what is best.  What is found in a crowd of files comes last.
     """
     sites: dict[Key, dict[tuple[Spot, str], Sighting]] = {}
     for sighting in sightings:
@@ -193,14 +195,24 @@ def merge(sightings: Iterable[Sighting], kinds: Collection[HazardKind] = ()) -> 
         if key not in known or _order(sighting) < _order(known[key]):
             known[key] = sighting
     standing = [Standing(tuple(sorted(known.values(), key=_order))) for known in sites.values()]
-    standing.sort(key=lambda hazard: _order(hazard.sightings[0]))
-    turns: Counter[tuple[Rank, HazardKind]] = Counter()
+    standing.sort(key=lambda hazard: (_doubt(hazard), _order(hazard.sightings[0])))
+    turns: Counter[tuple[tuple[bool, Rank], HazardKind]] = Counter()
     places: dict[str, int] = {}
     for hazard in standing:
-        turn = (hazard.sightings[0].rank, hazard.first.kind)
+        turn = (_doubt(hazard), hazard.first.kind)
         places[hazard.id] = turns[turn]
         turns[turn] += 1
-    return sorted(standing, key=lambda hazard: (hazard.sightings[0].rank, places[hazard.id]))
+    return sorted(standing, key=lambda hazard: (_doubt(hazard), places[hazard.id]))
+
+
+def _doubt(hazard: Standing) -> tuple[bool, Rank]:
+    """How much there is to doubt in all of a hazard.
+
+    Who takes a lock the wrong way is alone with it; a lock that seems to be taken so in
+    many files is one whose rules the source does not tell, such as a wrapper's.
+    """
+    files = {file for file, _ in hazard.spots}
+    return len(files) > CROWD, hazard.sightings[0].rank
 
 
 def _order(sighting: Sighting) -> tuple[Rank, Spot, str, HazardKind, tuple[str, ...]]:

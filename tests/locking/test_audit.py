@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbot.locking.audit import (
+    CROWD,
     MAX_SITES,
     Rank,
     Sighting,
@@ -151,12 +152,27 @@ def test_each_hazard_once_with_each_site_once_best_first(found: list[Sighting]) 
     assert {h.first.key for h in merged} == {s.finding.key for s in found}
     assert len({h.id for h in merged}) == len(merged)
     best = [hazard.sightings[0].rank for hazard in merged]
-    assert best == sorted(best)
+    assert best == sorted(best)  # all in one file: nothing is found in a crowd
     for hazard in merged:
         own = [s.rank for s in hazard.sightings]
         assert own == sorted(own)
         assert len({s.finding.site for s in hazard.sightings}) == len(own)
         assert own[0] == min(s.rank for s in found if s.finding.key == hazard.first.key)
+
+
+def test_what_is_found_in_a_crowd_of_files_comes_last() -> None:
+    sure, doubtful = Rank(0, 0, 0, False), Rank(2, 3, 9, True)
+    crowd = [
+        replace(one, finding=replace(one.finding, site=(f"f{number}.c", "f")))
+        for number in range(CROWD + 1)
+        for one in [sighting(Kind.LOCK_IMBALANCE, ("a",), "f", sure)]
+    ]
+    alone = sighting(Kind.FLUSH_CYCLE, ("b",), "f", doubtful)
+    assert [h.first.kind for h in merge([*crowd, alone])] == [
+        alone.finding.kind,
+        crowd[0].finding.kind,
+    ]
+    assert merge([*crowd[1:], alone])[0].first.kind is Kind.LOCK_IMBALANCE
 
 
 def test_kinds_take_turns() -> None:
