@@ -11,37 +11,45 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
+from reviewbot.cli_audit import audit, explain
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
-from reviewbot.kernel.check import ApplyLimits
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
-from reviewbot.locking import index, inspect
+from reviewbot.locking import inspect
 from reviewbot.locking.build import open_store
 from reviewbot.locking.facts import read_facts
 from reviewbot.locking.inspect import LockReport
-from reviewbot.locking.primitives import with_extra
+from reviewbot.locking.known import remember
 from reviewbot.locking.show import facts_text, facts_to_dict, lock_text
 from reviewbot.locking.trees import consult
 from reviewbot.locking.view import View
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
 from reviewbot.report.reply import Sender, checked, render_reply, render_text
-from reviewbot.review import Options, review_range, review_series
-from reviewbot.series.fetch import FetchLimits
-from reviewbot.series.open import SeriesLimits, open_series
+from reviewbot.review import known_of, review_range, review_series
+from reviewbot.series.open import open_series
+from reviewbot.terminal import (
+    ConfigOption,
+    JsonOption,
+    TreeOption,
+    index_settings,
+    options_of,
+    progress_bars,
+    say,
+    series_limits,
+    tree_of,
+    write_file,
+)
 
 app = typer.Typer(
     name="reviewbot",
@@ -53,19 +61,6 @@ app = typer.Typer(
     " 2 usage or configuration, 3 not reviewable or does not apply, 4 a service failed: try again.",
 )
 
-TreeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--tree", "-t", metavar="DIR",
-        help="Kernel git repository; only read. Default: 'tree' of the configuration.",
-    ),
-]  # fmt: skip
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Configuration file to use instead of yours."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
 
 @app.callback(invoke_without_command=True)
 def common(
@@ -73,7 +68,7 @@ def common(
 ) -> None:
     """Say whether a kernel patch series removes a deadlock pattern, with the proof."""
     if version:
-        _say(f"reviewbot {__version__}")
+        say(f"reviewbot {__version__}")
         raise typer.Exit
 
 
@@ -122,8 +117,8 @@ def review(
     settings = config.load(config_file)
     if (series is None) == (range_ is None):
         raise UsageError("name a SERIES or a --range, one of the two: see reviewbot review --help")
-    with _progress() as progress:
-        options = replace(_options(settings, tree), base=base, progress=progress)
+    with progress_bars() as progress:
+        options = replace(options_of(settings, tree), base=base, progress=progress)
         if range_ is not None:
             result = review_range(range_, options)
         else:
@@ -131,69 +126,31 @@ def review(
             opened = open_series(
                 series or "",
                 lore=lore or settings.lore.url,
-                limits=_series_limits(settings),
+                limits=series_limits(settings),
                 stdin=sys.stdin.buffer,
                 contact=settings.sender.contact,
             )
             result = review_series(opened, options)
+    remember(settings.cache, map(known_of, result.hazards))
     _show(result, _sender(settings), out, as_json)
     if stats:
         typer.echo(json.dumps(result.stats.to_dict()), err=True)
     raise typer.Exit(result.exit_status)
 
 
+app.command()(audit)
+app.command()(explain)
+
+
 def _show(result: Review, sender: Sender, out: Path | None, as_json: bool) -> None:
     if out is not None:
-        _write(out, checked(render_reply(result, sender)))
+        write_file(out, checked(render_reply(result, sender)))
     if as_json:
-        _say(dump(result))
+        say(dump(result.to_dict()))
     elif out is None:
-        _say(render_text(result, sender), nl=False)
+        say(render_text(result, sender), nl=False)
     else:
-        _say(f"{result.verdict.value}: {out}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _options(settings: config.Config, tree: Path | None) -> Options:
-    return Options(
-        tree=_tree(settings, tree),
-        settings=_index_settings(settings),
-        limits=ApplyLimits(
-            bytes=settings.limits.patch_bytes,
-            files=settings.limits.patch_files,
-            hunks=settings.limits.patch_hunks,
-            seconds=settings.limits.seconds,
-            memory=settings.limits.memory_bytes,
-        ),
-    )
-
-
-def _tree(settings: config.Config, tree: Path | None) -> Path:
-    chosen = tree or settings.tree
-    if chosen is None:
-        raise UsageError(
-            "no kernel tree: give --tree DIR, or set 'tree' in the configuration (reviewbot init)"
-        )
-    return chosen
-
-
-def _index_settings(settings: config.Config) -> index.Settings:
-    tables = [table.entries for table in settings.primitives]
-    where = settings.primitives[0].where if settings.primitives else ""
-    return index.Settings(settings.cache, with_extra(tables, where))
-
-
-def _series_limits(settings: config.Config) -> SeriesLimits:
-    lore = settings.lore
-    return SeriesLimits(
-        fetch=FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
-    )
+        say(f"{result.verdict.value}: {out}")
 
 
 def _sender(settings: config.Config) -> Sender:
@@ -208,30 +165,6 @@ def _sender(settings: config.Config) -> Sender:
     )
 
 
-@contextmanager
-def _progress() -> Iterator[index.Progress]:
-    """Bars on standard error while it is a terminal; nothing otherwise."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield index.quiet
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done)
-
-        yield show
-
-
 @app.command()
 def facts(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A C or header file.")],
@@ -239,16 +172,16 @@ def facts(
     config_file: ConfigOption = None,
 ) -> None:
     """Show what is read from one file: functions, locks held at each call, declarations."""
-    settings = _index_settings(config.load(config_file))
+    settings = index_settings(config.load(config_file))
     try:
         text = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     found = read_facts(text, settings.primitives.flow_names)
     if as_json:
-        _say(json.dumps(facts_to_dict(str(file), found), indent=2))
+        say(json.dumps(facts_to_dict(str(file), found), indent=2))
     else:
-        _say(facts_text(str(file), found, settings.primitives))
+        say(facts_text(str(file), found, settings.primitives))
 
 
 @app.command()
@@ -274,13 +207,13 @@ def graph(
             found = inspect.report(views[0], alike[0])
         return found, alike
 
-    with _progress() as progress, Repository.open(_tree(settings, tree)) as repository:
+    with progress_bars() as progress, Repository.open(tree_of(settings, tree)) as repository:
         wanted = [repository.tree_of(repository.resolve(rev))]
-        found, alike = consult(repository, _index_settings(settings), progress, wanted, ask)
+        found, alike = consult(repository, index_settings(settings), progress, wanted, ask)
     if found is None:
         hint = f"; did you mean one of: {', '.join(alike[:8])}?" if alike else ""
         raise UsageError(f"no lock class {lock!r} in {rev}{hint}")
-    _say(json.dumps(found.to_dict(), indent=2) if as_json else lock_text(found), nl=as_json)
+    say(json.dumps(found.to_dict(), indent=2) if as_json else lock_text(found), nl=as_json)
 
 
 @app.command("index")
@@ -292,18 +225,18 @@ def index_command(
 ) -> None:
     """Read a whole tree into the cache, so that the first review of it is quick."""
     settings = config.load(config_file)
-    with _progress() as progress, Repository.open(_tree(settings, tree)) as repository:
+    with progress_bars() as progress, Repository.open(tree_of(settings, tree)) as repository:
         commit = repository.resolve(rev)
         store = open_store(
-            repository, repository.tree_of(commit), _index_settings(settings), progress
+            repository, repository.tree_of(commit), index_settings(settings), progress
         )
         files, functions = store.size()
         about = {"commit": commit, "files": files, "functions": functions, **store.about}
         store.close()
     if as_json:
-        _say(json.dumps(about, indent=2))
+        say(json.dumps(about, indent=2))
     else:
-        _say(
+        say(
             f"{rev}: {files} files, {functions} functions, {about['locks']} lock arguments,"
             f" {about['unknown']} of unknown class"
         )
@@ -312,9 +245,9 @@ def index_command(
 @app.command()
 def primitives(as_json: JsonOption = False, config_file: ConfigOption = None) -> None:
     """List the locking calls that the checker knows by name, yours included."""
-    table = _index_settings(config.load(config_file)).primitives
+    table = index_settings(config.load(config_file)).primitives
     if as_json:
-        _say(json.dumps([entry.to_dict() for entry in table.values()], indent=2))
+        say(json.dumps([entry.to_dict() for entry in table.values()], indent=2))
         return
     shown = Table("name", "role", "lock or what", "argument", "header", box=None)
     for entry in table.values():
@@ -323,7 +256,7 @@ def primitives(as_json: JsonOption = False, config_file: ConfigOption = None) ->
     console = Console(width=None if sys.stdout.isatty() else 200)
     with console.capture() as text:
         console.print(shown)
-    _say(text.get(), nl=False)
+    say(text.get(), nl=False)
 
 
 @app.command()
@@ -331,7 +264,7 @@ def init(config_file: ConfigOption = None) -> None:
     """Write a commented configuration file; never overwrites one."""
     path = config_file or config.default_path()
     config.write_default(path)
-    _say(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 @app.command("doctor")
@@ -344,11 +277,11 @@ def doctor_command(
         results.append(check)
         if not as_json:
             mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
-            _say(f"{mark}  {check.name}: {check.detail}")
+            say(f"{mark}  {check.name}: {check.detail}")
             if check.ok is not True and check.advice:
-                _say(f"      {check.advice}")
+                say(f"      {check.advice}")
     if as_json:
-        _say(json.dumps([check.to_dict() for check in results], indent=2))
+        say(json.dumps([check.to_dict() for check in results], indent=2))
     if any(check.ok is False for check in results):
         raise typer.Exit(ExitStatus.USAGE)
 
@@ -398,16 +331,6 @@ def _end_on_signals() -> None:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
-
-
-def _say(text: str, nl: bool = True) -> None:
-    """Print; a reader that goes away (``| head``) ends the program as it does others."""
-    try:
-        typer.echo(text, nl=nl)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
 
 
 def _die(message: str, status: int) -> None:

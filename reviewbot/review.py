@@ -8,6 +8,7 @@ page shows their order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from reviewbot.kernel.apply import apply_series
@@ -18,7 +19,8 @@ from reviewbot.kernel.range import range_patches
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.compare import compare
 from reviewbot.locking.index import Progress, Settings, is_source, quiet
-from reviewbot.locking.model import Comparison, Stats, Verdict
+from reviewbot.locking.known import Known
+from reviewbot.locking.model import Comparison, Hazard, Stats, Verdict
 from reviewbot.locking.trees import consult
 from reviewbot.report.model import Review
 from reviewbot.series.assemble import assemble
@@ -83,25 +85,39 @@ def _check(
     scratch: Scratch, series: Series, base: Base, application: Application, options: Options
 ) -> Comparison:
     """Compare the tree before the series with the tree after each of its patches."""
-    trees = [patch.tree for patch in application.patches if patch.tree is not None]
-    files = {
-        change.path
-        for before, after in zip([base.tree, *trees], trees, strict=False)
-        for change in scratch.diff_trees(before, after)
-        if is_source(change.path)
-    }
+    trees, files = changed_trees(scratch, base, application)
     if not files:
         return Comparison(Verdict.CLEAN, "it changes no kernel C source", (), (), Stats())
     return consult(
         scratch,
         options.settings,
         options.progress,
-        [base.tree, *trees],
-        lambda views: compare(views, files, _words(series)),
+        trees,
+        lambda views: compare(views, files, words_of(series)),
     )
 
 
-def _words(series: Series) -> str:
+def changed_trees(
+    scratch: Scratch, base: Base, application: Application
+) -> tuple[list[str], frozenset[str]]:
+    """The trees before a series and after each of its patches, and the sources it changes."""
+    after = [patch.tree for patch in application.patches if patch.tree is not None]
+    files = {
+        change.path
+        for old, new in pairwise([base.tree, *after])
+        for change in scratch.diff_trees(old, new)
+        if is_source(change.path)
+    }
+    return [base.tree, *after], frozenset(files)
+
+
+def known_of(hazard: Hazard) -> Known:
+    """Where a hazard of a review is, for who asks about it later."""
+    spots = dict.fromkeys((site.file, site.function) for site in hazard.sites)
+    return Known(hazard.kind, hazard.classes, tuple(spots))
+
+
+def words_of(series: Series) -> str:
     """What the series says about itself."""
     messages = [f"{patch.subject}\n{patch.message}" for patch in series.patches]
     return "\n".join([series.subject, series.cover_text, *messages])

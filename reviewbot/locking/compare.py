@@ -90,7 +90,7 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     """
     started = time.monotonic()
     paths = frozenset(files)
-    changed = _changed_functions(views, paths)
+    changed = changed_functions(views, paths)
     snapshots = _snapshots(views, changed)
     hazards = tuple(_hazards(snapshots, paths))
     reported, verdict, reason = _verdict(hazards, claim)
@@ -103,7 +103,7 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     )
 
 
-def _changed_functions(views: Sequence[View], files: frozenset[str]) -> set[Spot]:
+def changed_functions(views: Sequence[View], files: frozenset[str]) -> set[Spot]:
     """Functions whose text, or whose meaning through what they name, the series changes."""
     out: set[Spot] = set()
     relinked = {p for v in views if v.overlay is not None for p in v.overlay.files}

@@ -101,6 +101,11 @@ class StoreError(Exception):
     def __init__(self, place: Path, why: object) -> None:
         super().__init__(f"{place} cannot be read: {why}")
         self.place = place
+        self._why = str(why)
+
+    def __reduce__(self) -> tuple[type[StoreError], tuple[Path, str]]:
+        """Let a process hand it to its parent."""
+        return type(self), (self.place, self._why)
 
     def discard(self) -> None:
         """Remove what is left of it, so that the next look builds it again."""
@@ -313,6 +318,13 @@ class Store:
                 entry.first + entry.count,
             )
             yield from (_ref(row) for row in rows)
+
+    def active(self) -> list[tuple[str, int]]:
+        """(file, number) of every function that locks, waits, or runs as a handler."""
+        return self._rows(
+            "SELECT file, id FROM functions WHERE detail IS NOT NULL"
+            " OR id IN (SELECT function FROM registrations)"
+        )
 
     def wrappers(self) -> frozenset[str]:
         """Names of shared functions after which a caller holds other locks than before."""

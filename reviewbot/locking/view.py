@@ -285,6 +285,21 @@ class View:
             return [ref for ref in self.overlay.refs.values() if ref.file == path]
         return list(self.store.functions_in(path))
 
+    def files(self) -> set[str]:
+        """Paths of the kernel sources of this tree."""
+        own = self.overlay.files if self.overlay is not None else {}
+        out = self.store.blobs().keys() - own.keys()
+        return out | {path for path, changed in own.items() if changed is not None}
+
+    def active(self) -> list[tuple[str, int]]:
+        """(file, number) of every function that locks, waits, or runs as a handler."""
+        own, hidden = self._own()
+        out = [(file, number) for file, number in self.store.active() if file not in hidden]
+        if own is not None:
+            numbers = {*own.details, *(entry.function for entry in own.registrations)}
+            out.extend((own.refs[n].file, n) for n in sorted(numbers) if n in own.refs)
+        return out
+
     def directories(self, paths: Iterable[str]) -> Ids:
         """Numbers of the directories that files stand in, and of those that belong to them."""
         known = self.overlay.directories if self.overlay is not None else self.store.directories()
@@ -371,6 +386,10 @@ class View:
         if self.overlay is not None and ref.id in self.overlay.ends:
             return self.overlay.ends[ref.id]
         return self.store.end_of(ref.id)
+
+    def source(self, path: str) -> list[str]:
+        """The lines of a file as they are."""
+        return (self._read(path) or b"").decode("utf-8", "surrogateescape").split("\n")
 
     def lines(self, path: str) -> list[str]:
         """The lines of a file without comments."""

@@ -7,7 +7,6 @@ string in here has been through :mod:`reviewbot.report.clean`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -18,16 +17,16 @@ from reviewbot.locking.model import (
     Evidence,
     Grade,
     Hazard,
-    HazardKind,
     Site,
     Step,
     Verdict,
 )
-from reviewbot.report.clean import one_line, prose, quoted
+from reviewbot.report.clean import prose, quoted
 from reviewbot.report.facts import Fact, facts, listed, missing, numbered, reproduce
 from reviewbot.report.inline import FileDiff, Passage, file_diffs, passages, trimmed
-from reviewbot.report.layout import LINE_LIMIT, chain_lines, scenario_lines
+from reviewbot.report.layout import LINE_LIMIT, chain_lines
 from reviewbot.report.model import Review
+from reviewbot.report.proof import cycle_line, scenario_text
 from reviewbot.series.model import Series
 
 HAZARDS_SHOWN = 5
@@ -35,8 +34,6 @@ SITES_SHOWN = 8
 CONTEXTS_SHOWN = 3
 FAILED_HUNK_LINES = 20
 
-_NO_CYCLE = frozenset({HazardKind.SLEEP_IN_ATOMIC, HazardKind.LOCK_IMBALANCE})
-_STRUCT = re.compile(r"\b(?:struct|union) (?=\w+\.)")
 _ORDER = (ChangeState.INTRODUCED, ChangeState.REMAINING, ChangeState.REMOVED)
 
 
@@ -175,13 +172,10 @@ def _hazard(hazard: Hazard, diffs: tuple[FileDiff, ...], series: Series) -> Haza
         grade=hazard.grade,
         state=hazard.state,
         patch=_patch(hazard.patch, series),
-        cycle=_cycle(hazard),
+        cycle=cycle_line(hazard.kind, hazard.classes),
         summary=prose(hazard.summary, 1200),
         condition=prose(hazard.condition, 1200),
-        scenario=scenario_lines(
-            [_short(column, 120) for column in hazard.scenario.columns],
-            [(row.column, _short(row.text, 200)) for row in hazard.scenario.rows],
-        ),
+        scenario=scenario_text(hazard.scenario),
         closing=tuple(
             (prose(chain.context, LINE_LIMIT), chain_lines(chain.steps, indent=4))
             for chain in closing[:CONTEXTS_SHOWN]
@@ -194,19 +188,6 @@ def _hazard(hazard: Hazard, diffs: tuple[FileDiff, ...], series: Series) -> Haza
 
 def _patch(index: int | None, series: Series) -> str:
     return "" if index is None else numbered(index, series)
-
-
-def _cycle(hazard: Hazard) -> str:
-    """``A --> B --> A`` as lockdep prints a chain; a plain list where nothing closes."""
-    names = [prose(name) for name in hazard.classes]
-    if hazard.kind in _NO_CYCLE or not names:
-        return one_line(", ".join(names), LINE_LIMIT)
-    return one_line(" --> ".join((*names, names[0])), LINE_LIMIT)
-
-
-def _short(text: str, limit: int) -> str:
-    """A scenario's text without ``struct``: columns are narrow, the cycle has the names."""
-    return _STRUCT.sub("", prose(text, limit))
 
 
 def _closing(hazard: Hazard) -> list[Chain]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from pathlib import Path
 
@@ -155,3 +156,9 @@ def test_using_a_store_keeps_it(built: tuple[Lab, list[str], Path]) -> None:
     os.utime(place, (long_ago, long_ago))
     Store(place).close()
     assert place.stat().st_mtime > long_ago + 5000
+
+
+def test_damage_seen_by_a_process_is_told_to_its_parent(tmp_path: Path) -> None:
+    error = StoreError(tmp_path, ValueError("not whole"))
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - made on the line itself
+    assert (type(again), again.place, str(again)) == (StoreError, tmp_path, str(error))

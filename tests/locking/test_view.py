@@ -120,3 +120,27 @@ def test_directories_have_numbers(lab: Lab, fresh: bool) -> None:
         assert all(number >= 0 for number in numbers.tolist())
         assert view.directories(["nowhere/x.c"]).tolist() == []
         assert view.directories([]).dtype == np.int32
+
+
+def test_files_and_active_functions_are_this_trees(lab: Lab) -> None:
+    added = (
+        "static DEFINE_MUTEX(m);\nvoid grab(void)\n{\n\tmutex_lock(&m);\n\tmutex_unlock(&m);\n}\n"
+    )
+    after = {path: text for path, text in BEFORE.items() if path != OTHER}
+    with lab.views(BEFORE, {**after, "lib/new.c": added}) as (first, second):
+        assert second.files() - first.files() == {"lib/new.c"}
+        assert first.files() - second.files() == {OTHER}
+        names = [
+            {(file, view.callable_name(n)) for file, n in view.active()} for view in (first, second)
+        ]
+    assert (FILE, "dev_work") in names[0]  # a handler
+    assert (OTHER, "other") not in names[0]  # which neither locks nor waits
+    assert names[1] - names[0] == {("lib/new.c", "grab")}
+    assert names[0] <= names[1]
+
+
+def test_source_is_as_written(lab: Lab) -> None:
+    text = "/* why */\nint x;\t// \xe9\n"
+    with lab.views({**BEFORE, OTHER: text}) as (view,):
+        assert view.source(OTHER)[:2] == ["/* why */", "int x;\t// \udce9"]
+        assert view.source("no/such.c") == [""]

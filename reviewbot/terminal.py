@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the commands share: options, what the configuration makes of them, and the terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from reviewbot import config
+from reviewbot.errors import UsageError
+from reviewbot.kernel.check import ApplyLimits
+from reviewbot.locking import index
+from reviewbot.locking.primitives import with_extra
+from reviewbot.review import Options
+from reviewbot.series.fetch import FetchLimits
+from reviewbot.series.open import SeriesLimits
+
+TreeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tree", "-t", metavar="DIR",
+        help="Kernel git repository; only read. Default: 'tree' of the configuration.",
+    ),
+]  # fmt: skip
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration file to use instead of yours."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that the command line names; raises :class:`UsageError` if that fails."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def tree_of(settings: config.Config, tree: Path | None) -> Path:
+    """The kernel repository: the option, else the configuration's."""
+    chosen = tree or settings.tree
+    if chosen is None:
+        raise UsageError(
+            "no kernel tree: give --tree DIR, or set 'tree' in the configuration (reviewbot init)"
+        )
+    return chosen
+
+
+def index_settings(settings: config.Config) -> index.Settings:
+    """The cache and the locking calls known, those of the configuration included."""
+    tables = [table.entries for table in settings.primitives]
+    where = settings.primitives[0].where if settings.primitives else ""
+    return index.Settings(settings.cache, with_extra(tables, where))
+
+
+def options_of(settings: config.Config, tree: Path | None) -> Options:
+    """What a review or an audit needs, with the limits of the configuration."""
+    return Options(
+        tree=tree_of(settings, tree),
+        settings=index_settings(settings),
+        limits=ApplyLimits(
+            bytes=settings.limits.patch_bytes,
+            files=settings.limits.patch_files,
+            hunks=settings.limits.patch_hunks,
+            seconds=settings.limits.seconds,
+            memory=settings.limits.memory_bytes,
+        ),
+    )
+
+
+def series_limits(settings: config.Config) -> SeriesLimits:
+    """How much of a series is fetched, and how long that may take."""
+    lore = settings.lore
+    return SeriesLimits(
+        fetch=FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
+    )
+
+
+@contextmanager
+def progress_bars() -> Iterator[index.Progress]:
+    """Bars on standard error while it is a terminal; nothing otherwise."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield index.quiet
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done)
+
+        yield show
+
+
+def say(text: str, nl: bool = True) -> None:
+    """Print; a reader that goes away (``| head``) ends the program as it does others."""
+    try:
+        typer.echo(text, nl=nl)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
