@@ -28,9 +28,10 @@ from reviewbot.locking.graph import (
     rows_of,
     sleeps,
 )
+from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.index import directory_of
 from reviewbot.locking.instances import same_object
-from reviewbot.locking.link import Action, Imbalance, LinkedFunction, Taken, Use
+from reviewbot.locking.link import Action, LinkedFunction, Taken, Use
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.view import View

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reviewbot.locking.body import VOID, Local
+from reviewbot.locking.body import Local
 from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import (
     Effects,
-    Exit,
     Held,
     Point,
     Walk,
@@ -26,6 +25,7 @@ from reviewbot.locking.flow import (
     substitute,
     walk,
 )
+from reviewbot.locking.imbalance import Imbalance, imbalances
 from reviewbot.locking.primitives import NONE, Primitive, Primitives, Role
 from reviewbot.locking.summary import argument_of, summarize, table_effects
 from reviewbot.locking.symbols import (
@@ -92,19 +92,6 @@ class Use(msgspec.Struct, frozen=True, array_like=True):
     args: tuple[str, ...]
 
 
-class Imbalance(msgspec.Struct, frozen=True, array_like=True):
-    """A way out with a lock that other ways out give back."""
-
-    node: str
-    instance: str
-    taken: int
-    """Line on which it was taken; 0 if the fault is an unlock of what is not held."""
-    call: str
-    """The call that took it; empty for an unlock of what is not held."""
-    leaves: int
-    """Line of the return, 0 for the end of the function."""
-
-
 class LinkedFunction(msgspec.Struct, frozen=True, array_like=True):
     """A function as the lock graph sees it."""
 
@@ -165,8 +152,6 @@ class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
 
 _CALLBACK_TAKER = re.compile(r"each|iterate|_iter$|walk|apply_to|traverse|stop_machine|on_one_cpu")
 _CAST = re.compile(r"^\((?:\w+ ?\**)\)")
-_COUNTED = frozenset({"irq-off", "preempt-off"})
-"""States of the processor, not locks: whoever leaves one on does so for a reason."""
 _SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
 
 
@@ -313,14 +298,15 @@ class _FileLinker:
             if owner:
                 calls[OPS + owner] = None
         uses: tuple[Use, ...] = ()
-        imbalances: tuple[Imbalance, ...] = ()
+        found: tuple[Imbalance, ...] = ()
         capped = False
         if function.flows:
             result = self._linker.walk(function, self._lookup, self._classifier)
             capped = result.capped
             uses = tuple(self._uses(function, result.points, calls, actions))
-            imbalances = tuple(self._imbalances(function, result))
-        return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, imbalances, capped)
+            slips = imbalances(function, result, lambda lock: self._place(lock, function))
+            found = tuple(dict.fromkeys(slips))
+        return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, found, capped)
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
         what = primitive.what or "sleep"
@@ -531,57 +517,3 @@ class _FileLinker:
     def _owner(self, tag: str, field: str) -> str:
         local = {"_": Local(f"{tag}*", -1, "")}
         return self._classifier.owner_of(f"_->{field}", local, f"{tag}*")
-
-    # balance
-
-    def _imbalances(self, function: Function, walk_: Walk) -> Iterable[Imbalance]:
-        """Ways out that keep what all the others give back, or give back what was not taken."""
-        moved = {held.cls for use in walk_.points for held in use.held if "@" in held.lock}
-        exits = walk_.exits
-        own: dict[str, Held] = {}
-        for leave in exits:
-            for held in leave.held:
-                if not held.entry and "@" not in held.lock:
-                    own.setdefault(held.lock, held)
-        for lock, held in own.items():
-            keeping = [e for e in exits if any(h.lock == lock for h in e.held)]
-            if not _odd_one_out(keeping, exits):
-                continue
-            place, expression = self._place(lock, function)
-            if place.cls and place.cls not in moved and held.kind not in _COUNTED:
-                for leave in keeping:
-                    yield Imbalance(place.cls, expression, held.line, held.call, leave.line)
-        for lock in sorted({name for leave in exits for name, _ in leave.released}):
-            giving = [e for e in exits if any(name == lock for name, _ in e.released)]
-            if not _odd_one_out(giving, exits):
-                continue
-            place, expression = self._place(lock, function)
-            if place.cls and place.cls not in moved:
-                for leave in giving:
-                    yield Imbalance(place.cls, expression, 0, "", leave.line)
-
-
-def _odd_one_out(some: list[Exit], every: tuple[Exit, ...]) -> bool:
-    """Whether these ways out differ from the rest without a result or parameter that says so.
-
-    A function that returns a lock held says so by its result; one way out on an error
-    that keeps what the others give back is a slip, and so are two ways out that report
-    the same and do not leave the same.
-    """
-    rest = [leave for leave in every if leave not in some]
-    if not rest or not some or _chosen_by_caller(some, rest):
-        return False
-    with_it, without = {leave.value for leave in some}, {leave.value for leave in rest}
-    return not (with_it & without).isdisjoint({"0", "-", VOID}) or with_it == {"-"}
-
-
-def _chosen_by_caller(some: list[Exit], rest: list[Exit]) -> bool:
-    """Whether a condition on a parameter tells these ways out from the rest."""
-    keys = {key for leave in some for key, _ in leave.params}
-    for key in keys:
-        here = {value for leave in some for k, value in leave.params if k == key}
-        there = {value for leave in rest for k, value in leave.params if k == key}
-        told = all(any(k == key for k, _ in leave.params) for leave in [*some, *rest])
-        if told and here.isdisjoint(there):
-            return True
-    return False

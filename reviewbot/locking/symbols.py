@@ -303,7 +303,16 @@ class Classifier:
             if callee.isidentifier() and "(" in local.alias:
                 return Place(f"{callee}()", "", local.type)
             return UNKNOWN
-        return self._typed(local.type, path, param)
+        place = self._typed(local.type, path, param)
+        return place if place.cls else self._through_alias(expression, locals_, param)
+
+    def _through_alias(self, expression: str, locals_: Mapping[str, Local], param: str) -> Place:
+        """The class behind a ``void *`` field, if a local of a known type is set to it."""
+        for local in locals_.values():
+            if local.alias and expression.startswith(local.alias + "->") and self._tag(local.type):
+                _, path = split_path("_" + expression[len(local.alias) :])
+                return self._typed(local.type, path, param) if path else UNKNOWN
+        return Place("", param, "")
 
     def _global(self, root: str, path: tuple[str, ...]) -> Place:
         ref = resolve_variable(root, self._file, self._symbols)
@@ -381,6 +390,8 @@ class Classifier:
             type_ = struct.fields.get(prefix, "") if struct is not None else ""
             if place == len(path) - 1:
                 break
+            if type_.startswith("void*"):
+                return "", ""
             inner = self._tag(type_)
             if inner:
                 tag, struct, prefix = inner, self._struct(inner), ""
