@@ -22,8 +22,8 @@ from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.audit import Standing, again, merge, tell, within
 from reviewbot.locking.compare import changed_functions, compare
 from reviewbot.locking.index import is_source
-from reviewbot.locking.known import Known, matches, recall, remember
 from reviewbot.locking.model import HazardKind
+from reviewbot.locking.sightings import Known, matches, recall, remember
 from reviewbot.locking.sweep import sweep
 from reviewbot.locking.trees import consult
 from reviewbot.locking.view import View

@@ -29,8 +29,8 @@ from reviewbot.locking import inspect
 from reviewbot.locking.build import open_store
 from reviewbot.locking.facts import read_facts
 from reviewbot.locking.inspect import LockReport
-from reviewbot.locking.known import remember
 from reviewbot.locking.show import facts_text, facts_to_dict, lock_text
+from reviewbot.locking.sightings import remember
 from reviewbot.locking.trees import consult
 from reviewbot.locking.view import View
 from reviewbot.report.jsonout import dump

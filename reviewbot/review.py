@@ -19,8 +19,8 @@ from reviewbot.kernel.range import range_patches
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.compare import compare
 from reviewbot.locking.index import Progress, Settings, is_source, quiet
-from reviewbot.locking.known import Known
 from reviewbot.locking.model import Comparison, Hazard, Stats, Verdict
+from reviewbot.locking.sightings import Known
 from reviewbot.locking.trees import consult
 from reviewbot.report.model import Review
 from reviewbot.series.assemble import assemble

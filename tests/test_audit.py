@@ -12,9 +12,9 @@ import pytest
 from reviewbot.audit import Wanted, explain_in_series, explain_in_tree, find_hazards
 from reviewbot.errors import ExitStatus, NotReviewable, TreeError, UsageError
 from reviewbot.locking.index import Settings
-from reviewbot.locking.known import Known, remember
 from reviewbot.locking.model import HazardKind, hazard_id
 from reviewbot.locking.primitives import builtin
+from reviewbot.locking.sightings import Known, remember
 from reviewbot.review import Options, known_of, review_series
 from reviewbot.series.assemble import assemble
 from reviewbot.series.model import Series

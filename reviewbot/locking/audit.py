@@ -16,9 +16,9 @@ from typing import Any
 from reviewbot.locking.describe import Describer, grade_of
 from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.hazards import Finder
-from reviewbot.locking.index import directory_of
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.model import Evidence, Grade, HazardKind, Scenario, hazard_id
+from reviewbot.locking.places import directory_of
 from reviewbot.locking.view import View
 
 MAX_SITES = 64

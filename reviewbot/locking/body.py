@@ -21,11 +21,20 @@ import msgspec
 import tree_sitter
 import tree_sitter_c
 
-from reviewbot.locking.expressions import MAX_ARGUMENT, ZERO, constant, split_arguments, tight
+from reviewbot.locking.expressions import (
+    MAX_ARGUMENT,
+    ZERO,
+    constant,
+    is_flags,
+    is_literal,
+    split_arguments,
+    tight,
+)
 from reviewbot.locking.palatable import Palatable, palatable, variants
 
 VOID = "void"
 """What ``return;`` and the end of a function return."""
+AROUND = "around"
 GOTO, BRANCH, RETURN, SWITCH, STOP = range(5)
 
 
@@ -35,6 +44,9 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     ``name`` is the callee (``mutex_lock``), a call through a pointer as written
     (``dev->ops->open``), ``guard(mutex)`` or, when its scope ends,
     ``~guard(mutex)``; or ``=`` for an assignment of something else to ``result``.
+    Its ``args`` then say what is assigned: ``0``, ``-`` (an error code) or ``1`` with
+    the constant behind it, ``=x`` for another variable or constant, ``~x`` for what
+    has the signs of x (``PTR_ERR(x)``), ``?x`` for ``PTR_ERR_OR_ZERO(x)``, or nothing.
     """
 
     line: int
@@ -51,11 +63,14 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     jump: int
     """GOTO, BRANCH, RETURN, SWITCH or STOP."""
     key: str
-    """BRANCH: the condition in one spelling; RETURN: what is returned; SWITCH: on what."""
+    """BRANCH: the condition in one spelling (:mod:`reviewbot.locking.known`); SWITCH: on what;
+    RETURN: what is returned, a constant, ``x``, ``~x`` or ``?x`` as in an assignment, ``+`` for
+    an address, or empty if it cannot be said."""
     targets: tuple[int, ...]
     """Block numbers; BRANCH: (if true, if false)."""
     labels: tuple[str, ...] = ()
-    """SWITCH: the case label of each target; empty for ``default``."""
+    """SWITCH: the case label of each target; empty for ``default``.  BRANCH: :data:`AROUND` for a
+    target that goes around the statement of an ``if`` or loop, else empty; none if both are."""
     line: int = 0
     """RETURN: where it stands."""
 
@@ -95,12 +110,16 @@ _TRANSPARENT = frozenset(
     {"likely", "unlikely", "WARN_ON", "WARN_ON_ONCE", "WARN", "WARN_ONCE", "BUG_ON", "READ_ONCE"}
 )
 _SILENT = frozenset(
-    {"sizeof", "typeof", "__typeof__", "offsetof", "likely", "unlikely", "IS_ERR", "PTR_ERR",
-     "ERR_PTR", "IS_ERR_OR_NULL", "IS_ENABLED", "ARRAY_SIZE", "READ_ONCE", "WRITE_ONCE", "min",
-     "max", "defined", "container_of", "list_empty", "BIT", "cpu_to_le32", "le32_to_cpu",
-     "dev_err", "dev_dbg", "dev_warn", "dev_info", "pr_err", "pr_debug", "pr_warn", "pr_info",
-     "list_entry", "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "min_t", "max_t", "GENMASK", "test_bit"}
+    {"ARRAY_SIZE", "BIT", "BUG_ON", "ERR_CAST", "ERR_PTR", "GENMASK", "IS_ENABLED", "IS_ERR",
+     "IS_ERR_OR_NULL", "IS_ERR_VALUE", "PTR_ERR", "PTR_ERR_OR_ZERO", "READ_ONCE", "WARN_ON",
+     "WARN_ON_ONCE", "WRITE_ONCE", "__typeof__", "container_of", "cpu_to_le32", "defined",
+     "dev_dbg", "dev_err", "dev_info", "dev_warn", "le32_to_cpu", "likely", "list_empty",
+     "list_entry", "max", "max_t", "min", "min_t", "offsetof", "pr_debug", "pr_err", "pr_info",
+     "pr_warn", "sizeof", "test_bit", "typeof", "unlikely"}
 )  # fmt: skip
+_ERRORS = {"PTR_ERR": "~", "ERR_PTR": "~", "ERR_CAST": "~", "PTR_ERR_OR_ZERO": "?"}
+"""Calls that turn an error pointer into a number or back: how the signs of the two go together."""
+_ERROR_TESTS = {"IS_ERR": "<0", "IS_ERR_VALUE": "<0", "PTR_ERR_OR_ZERO": "<0"}
 _NO_RETURN = frozenset(
     {"BUG", "panic", "do_exit", "unreachable", "__builtin_unreachable", "make_task_dead"}
 )
@@ -186,6 +205,7 @@ class _Builder:
         self._labels: dict[str, tuple[int, tuple[_Scope, ...], tuple[int, ...]]] = {}
         self._gotos: list[tuple[int, str, tuple[_Scope, ...], tuple[int, ...]]] = []
         self._temporaries = 0
+        self._around: set[int] = set()
         self._assigned: dict[str, int] = {}
         self._aliases: dict[str, str] = {}
         self._escaped: set[str] = set()
@@ -195,6 +215,9 @@ class _Builder:
         self._finish(RETURN, VOID, line=self._row(compound.end_point.row))
         for block, label, scopes, counts in self._gotos:
             self._resolve_goto(block, label, scopes, counts)
+        for draft in self._blocks:
+            if draft.jump == BRANCH and not self._around.isdisjoint(draft.targets):
+                draft.labels = tuple(AROUND if t in self._around else "" for t in draft.targets)
         return Flow(_compact(self._blocks))
 
     def known_locals(self) -> dict[str, Local]:
@@ -306,14 +329,33 @@ class _Builder:
                 continue
 
     def _on_return(self, node: tree_sitter.Node) -> None:
-        key = VOID
         line = self._row(node.start_point.row)
         values = node.named_children
         if values:
-            key = self._value(values[0])
+            self._return(values[0], line)
+        else:
+            self._leave(0, line)
+            self._finish(RETURN, VOID, line=line)
+        self._at = self._new()
+
+    def _return(self, node: tree_sitter.Node, line: int) -> None:
+        """Leave with a value; one that depends on a condition makes two ways out."""
+        node = self._last(node)
+        if (node.type == "conditional_expression" and _has_both(node)) or _is_boolean(node):
+            arms = _arms(node)
+            then, otherwise = self._new(), self._new()
+            self._branch(node.child_by_field_name("condition") if arms else node, then, otherwise)
+            for block, arm, text in zip((then, otherwise), arms or (None, None), "10", strict=True):
+                self._at = block
+                if arm is not None:
+                    self._return(arm, line)
+                else:
+                    self._leave(0, line)
+                    self._finish(RETURN, text, line=line)
+            return
+        key = self._value(node)
         self._leave(0, line)
         self._finish(RETURN, key, line=line)
-        self._at = self._new()
 
     def _on_if(self, node: tree_sitter.Node) -> None:
         condition = node.child_by_field_name("condition")
@@ -326,7 +368,9 @@ class _Builder:
         self._go(after)
         self._at = otherwise
         alternative = node.child_by_field_name("alternative")
-        if alternative is not None:
+        if alternative is None:
+            self._around.add(otherwise)
+        else:
             for child in alternative.named_children:
                 self._statement(child)
         self._go(after)
@@ -338,6 +382,7 @@ class _Builder:
             self._scoped_guard(node)
             return
         head, body, after = self._new(), self._new(), self._new()
+        self._around.add(after)
         self._go(head)
         self._at = head
         condition = node.child_by_field_name("condition")
@@ -353,7 +398,7 @@ class _Builder:
         """A ``for_each`` loop sets its first argument."""
         match = _WORD.search(self._text(condition))
         if match is not None:
-            self._note_assignment(match[0], "", self._row(condition.start_point.row))
+            self._note_assignment(match[0], (), self._row(condition.start_point.row))
 
     def _loop(self, body: tree_sitter.Node | None, start: int, again: int, after: int) -> None:
         depth = len(self._scopes)
@@ -380,6 +425,7 @@ class _Builder:
         if initializer is not None:
             self._statement(initializer)
         head, body, step, after = self._new(), self._new(), self._new(), self._new()
+        self._around.add(after)
         self._go(head)
         self._at = head
         condition = node.child_by_field_name("condition")
@@ -510,13 +556,19 @@ class _Builder:
             self._call(node, result)
         elif kind == "assignment_expression":
             left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+            operator = node.child_by_field_name("operator")
             if left is not None and right is not None:
-                self._assign(tight(self._text(left)), right)
+                target = tight(self._text(left))
+                if operator is not None and operator.type != "=":
+                    self._expressions(right)
+                    self._note_assignment(target, (), self._row(node.start_point.row))
+                else:
+                    self._assign(target, right)
         elif kind == "update_expression":
             argument = node.child_by_field_name("argument")
             if argument is not None:
                 text = tight(self._text(argument))
-                self._note_assignment(text, "", self._row(node.start_point.row))
+                self._note_assignment(text, (), self._row(node.start_point.row))
         elif kind == "conditional_expression" or (
             kind == "binary_expression"
             and self._code[node.start_byte : node.end_byte].find(b"&&") > 0
@@ -540,38 +592,71 @@ class _Builder:
         """``a ? b : c`` and ``a && b`` as values: the later parts may not run."""
         if b"(" not in self._code[node.start_byte : node.end_byte]:
             return
-        children = node.named_children
-        if children:
-            self._expressions(children[0])
         after = self._new()
-        for child in children[1:]:
-            block = self._new()
-            self._finish(BRANCH, "", (block, after))
+        if node.type != "conditional_expression":
+            self._branch(node, after, after)
+            self._at = after
+            return
+        then, otherwise = self._new(), self._new()
+        self._branch(node.child_by_field_name("condition"), then, otherwise)
+        for block, arm in ((then, "consequence"), (otherwise, "alternative")):
             self._at = block
-            self._expressions(child)
-        self._go(after)
+            value = node.child_by_field_name(arm)
+            if value is not None:
+                self._expressions(value)
+            self._go(after)
         self._at = after
 
     def _assign(self, target: str, value: tree_sitter.Node) -> None:
-        while value.type in ("parenthesized_expression", "cast_expression"):
-            inner = value.named_children[-1] if value.named_children else None
-            if inner is None or inner.type == "compound_statement":
-                break
-            value = inner
+        value = self._last(value)
         line = self._row(value.start_point.row)
         value = self._not_zero(value)
         if value.type == "call_expression" and self._callee(value) not in _SILENT:
             self._count_assignment(target, value)
             self._call(value, target)
             return
+        if target.isidentifier() and (_has_both(value) or _is_choice(value)):
+            self._assign_either(target, value, line)
+            return
+        known: tuple[str, ...] = ()
         if value.type == "assignment_expression":
             self._expression(value, "")
+            inner = value.child_by_field_name("left")
+            if inner is not None:
+                known = self._known(inner)
         elif value.type not in _LEAVES:
             self._expressions(value)
         self._count_assignment(target, value)
+        self._note_assignment(target, known or self._known(value), line, counted=True)
+
+    def _assign_either(self, target: str, value: tree_sitter.Node, line: int) -> None:
+        """``x = c ? a : b`` and ``x = a && !b``: one assignment on each way."""
+        arms = _arms(value)
+        then, otherwise, after = self._new(), self._new(), self._new()
+        self._branch(value.child_by_field_name("condition") if arms else value, then, otherwise)
+        for block, arm, text in zip((then, otherwise), arms or (None, None), "10", strict=True):
+            self._at = block
+            if arm is not None:
+                self._assign(target, arm)
+            else:
+                self._note_assignment(target, (text,), line)
+            self._go(after)
+        self._at = after
+
+    def _known(self, value: tree_sitter.Node) -> tuple[str, ...]:
+        """What can be said of an assigned value."""
         text = tight(self._text(value))
-        known = constant(text) or (f"={text}" if text.isidentifier() else "")
-        self._note_assignment(target, known, line, counted=True)
+        sign = constant(text)
+        if value.type == "call_expression":
+            how = _ERRORS.get(self._callee(value))
+            arguments = value.child_by_field_name("arguments")
+            inner = tight(self._text(arguments)[1:-1]) if arguments is not None else ""
+            if how and inner.isidentifier():
+                return (how + inner,)
+            return (sign,) if sign else ()
+        if sign:
+            return (sign,) if sign == "0" or not is_literal(text) else (sign, text)
+        return (f"={text}",) if text.isidentifier() or is_flags(text) else ()
 
     def _not_zero(self, value: tree_sitter.Node) -> tree_sitter.Node:
         """``f(x)`` for ``f(x) != 0``: zero or not is all that is asked of it."""
@@ -588,27 +673,32 @@ class _Builder:
             self._aliases[target] = tight(self._text(value))[:MAX_ARGUMENT]
 
     def _note_assignment(
-        self, target: str, constant: str, line: int, counted: bool = False
+        self, target: str, known: tuple[str, ...], line: int, counted: bool = False
     ) -> None:
         if not counted and target in self._locals:
             self._assigned[target] = self._assigned.get(target, 0) + 2
-        self._blocks[self._at].events.append(
-            Event(line, "=", (constant,) if constant else (), target)
-        )
+        self._blocks[self._at].events.append(Event(line, "=", known, target))
 
     def _callee(self, node: tree_sitter.Node) -> str:
         function = node.child_by_field_name("function")
-        return tight(self._text(_bare(function))) if function is not None else ""
+        return tight(self._text(_pointer(function))) if function is not None else ""
 
     def _call(self, node: tree_sitter.Node, result: str) -> None:
         function = node.child_by_field_name("function")
         arguments = node.child_by_field_name("arguments")
         if function is None or arguments is None:
             return
-        function = _bare(function)
+        function = _pointer(function)
         name = tight(self._text(function))
         line = self._row(node.start_point.row)
         if name in ("sizeof", "typeof", "__typeof__", "offsetof"):
+            return
+        if name == "BUG_ON" and arguments.named_child_count == 1:
+            stop, go = self._new(), self._new()
+            self._branch(arguments.named_children[0], stop, go)
+            self._at = stop
+            self._finish(STOP)
+            self._at = go
             return
         for child in arguments.named_children:
             if child.child_count:
@@ -625,7 +715,7 @@ class _Builder:
             self._expression(function, "")
         if name in _SILENT:
             if result:
-                self._note_assignment(result, "", line, counted=True)
+                self._note_assignment(result, (), line, counted=True)
             return
         args = split_arguments(self._text(arguments)[1:-1])
         self._escaped.update(arg[1:] for arg in args if arg.startswith("&"))
@@ -633,15 +723,34 @@ class _Builder:
 
     def _value(self, node: tree_sitter.Node) -> str:
         """Run the events of a returned expression; what is known of its value."""
-        while node.type == "parenthesized_expression" and node.named_children:
-            node = node.named_children[0]
+        node = _bare(node)
         if node.type == "call_expression" and self._callee(node) not in _SILENT:
             temporary = self._temporary()
             self._call(node, temporary)
             return temporary
         self._expressions(node)
         text = tight(self._text(node))
-        return constant(text) or (text if text.isidentifier() else "")
+        if text.startswith("&"):
+            return "+"
+        known = self._known(node)
+        if not known:
+            return ""
+        return known[0] if known[0][0] in "~?" else known[0][1:] or known[-1]
+
+    def _last(self, node: tree_sitter.Node) -> tree_sitter.Node:
+        """The expression that a value comes from: run ``({ …; x; })`` up to its last part."""
+        node = _bare(node)
+        while node.type == "parenthesized_expression" and node.named_children:
+            compound = node.named_children[-1]
+            inner = compound.named_children
+            if compound.type != "compound_statement" or not inner:
+                break
+            if inner[-1].type != "expression_statement" or not inner[-1].named_children:
+                break
+            for statement in inner[:-1]:
+                self._statement(statement)
+            node = _bare(inner[-1].named_children[0])
+        return node
 
     def _temporary(self) -> str:
         self._temporaries += 1
@@ -683,10 +792,7 @@ class _Builder:
             self._test_call(node, then, otherwise)
             return
         if kind == "assignment_expression":
-            self._expression(node, "")
-            left = node.child_by_field_name("left")
-            key = tight(self._text(left)) if left is not None else ""
-            self._finish(BRANCH, key, (then, otherwise))
+            self._finish(BRANCH, self._asked(node), (then, otherwise))
             return
         self._expressions(node)
         key = tight(self._text(node))
@@ -700,16 +806,36 @@ class _Builder:
     def _test_call(self, node: tree_sitter.Node, then: int, otherwise: int) -> None:
         name = self._callee(node)
         arguments = node.child_by_field_name("arguments")
-        if name in _TRANSPARENT and arguments is not None and arguments.named_child_count >= 1:
-            self._branch(arguments.named_children[0], then, otherwise)
+        first = arguments.named_children[0] if arguments and arguments.named_child_count else None
+        if name in _TRANSPARENT and first is not None:
+            self._branch(first, then, otherwise)
             return
-        if name in _SILENT:
-            self._expressions(node)
-            self._finish(BRANCH, tight(self._text(node))[:MAX_ARGUMENT], (then, otherwise))
+        if first is not None and (name in _ERROR_TESTS or name == "IS_ERR_OR_NULL"):
+            key = self._asked(first)
+            if name == "IS_ERR_OR_NULL":
+                self._finish(BRANCH, key and key + ">0", (otherwise, then))
+            else:
+                self._finish(BRANCH, key and key + _ERROR_TESTS[name], (then, otherwise))
             return
-        temporary = self._temporary()
-        self._call(node, temporary)
-        self._finish(BRANCH, temporary, (then, otherwise))
+        self._finish(BRANCH, self._asked(node), (then, otherwise))
+
+    def _asked(self, node: tree_sitter.Node) -> str:
+        """Run the events of an operand of a condition; its name there."""
+        node = self._last(node)
+        if node.type == "call_expression" and self._callee(node) not in _SILENT:
+            temporary = self._temporary()
+            self._call(node, temporary)
+            return temporary
+        if node.type == "assignment_expression":
+            self._expression(node, "")
+            left = node.child_by_field_name("left")
+            return self._spelled(left) if left is not None else ""
+        self._expressions(node)
+        return self._spelled(node)
+
+    def _spelled(self, node: tree_sitter.Node) -> str:
+        text = tight(self._text(node))
+        return text if len(text) <= MAX_ARGUMENT else ""
 
     def _compare(
         self,
@@ -719,29 +845,61 @@ class _Builder:
         then: int,
         otherwise: int,
     ) -> None:
-        """``x == 0``, ``x < 0``, ``x != NULL`` test x; others are keys of their own."""
+        """``x == 0``, ``x < 0`` ask for the sign of x; others are keys of their own."""
         value = tight(self._text(right))
-        zero = value in ZERO
-        while left.type == "parenthesized_expression" and left.named_child_count == 1:
-            left = left.named_children[0]
-        if zero and symbol in ("==", "!=", "<"):
+        if symbol in ("!=", "<=", ">="):
+            symbol = {"!=": "==", "<=": ">", ">=": "<"}[symbol]
+            then, otherwise = otherwise, then
+        if value in ZERO and symbol in ("==", "<", ">"):
+            if symbol == "==" and _bare(left).type != "assignment_expression":
+                self._branch(left, otherwise, then)
+                return
+            key = self._asked(left)
             if symbol == "==":
                 then, otherwise = otherwise, then
-            if left.type == "call_expression":
-                self._test_call(left, then, otherwise)
-                return
-            if left.type == "assignment_expression":
-                self._branch(left, then, otherwise)
-                return
-            self._expressions(left)
-            self._finish(BRANCH, tight(self._text(left))[:MAX_ARGUMENT], (then, otherwise))
+            elif key:
+                key += f"{symbol}0"
+            self._finish(BRANCH, key, (then, otherwise))
             return
-        self._expressions(left)
+        asked = self._asked(left)
         self._expressions(right)
-        if symbol == "!=":
-            symbol, then, otherwise = "==", otherwise, then
-        key = f"{tight(self._text(left))}{symbol}{value}"
-        self._finish(BRANCH, key[:MAX_ARGUMENT], (then, otherwise))
+        key = f"{asked}{symbol}{value}" if asked else ""
+        self._finish(BRANCH, key if len(key) <= MAX_ARGUMENT else "", (then, otherwise))
+
+
+def _bare(node: tree_sitter.Node) -> tree_sitter.Node:
+    """The expression without parentheses and casts."""
+    while node.type in ("parenthesized_expression", "cast_expression") and node.named_children:
+        inner = node.named_children[-1]
+        if inner.type == "compound_statement":
+            break
+        node = inner
+    return node
+
+
+def _arms(node: tree_sitter.Node) -> tuple[tree_sitter.Node, ...]:
+    """Both values of ``c ? a : b``, or nothing."""
+    if node.type != "conditional_expression":
+        return ()
+    fields = (node.child_by_field_name("consequence"), node.child_by_field_name("alternative"))
+    return tuple(arm for arm in fields if arm is not None)
+
+
+def _has_both(node: tree_sitter.Node) -> bool:
+    return len(_arms(node)) == 2
+
+
+def _is_choice(node: tree_sitter.Node) -> bool:
+    """``!a``, ``a && b`` and ``a || b``."""
+    operator = node.child_by_field_name("operator")
+    return operator is not None and operator.type in ("!", "&&", "||")
+
+
+def _is_boolean(node: tree_sitter.Node) -> bool:
+    """A choice or a comparison."""
+    operator = node.child_by_field_name("operator")
+    compares = operator is not None and operator.type in ("==", "!=", "<", ">", "<=", ">=")
+    return _is_choice(node) or (compares and node.type == "binary_expression")
 
 
 _LEAVES = frozenset(
@@ -818,7 +976,7 @@ def _compact(drafts: list[_Draft]) -> tuple[Block, ...]:
     )
 
 
-def _bare(function: tree_sitter.Node) -> tree_sitter.Node:
+def _pointer(function: tree_sitter.Node) -> tree_sitter.Node:
     """``x->run`` for ``(x->run)`` and ``(*x->run)`` in front of arguments."""
     while function.type in ("parenthesized_expression", "pointer_expression"):
         inner = function.named_children

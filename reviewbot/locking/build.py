@@ -158,14 +158,15 @@ class _Build:
             self._feed(self._wrappers - known)
 
     def _apply(self, updates: Mapping[int, Effects | None]) -> frozenset[str]:
-        """Take in new summaries; the names by which other files see a change."""
+        """Take in new summaries; the names by which callers see a change."""
         new: list[FunctionRef] = []
         for ref in list(self._symbols.all_functions()):
             if ref.id in updates and updates[ref.id] != ref.effects:
                 new.append(msgspec.structs.replace(ref, effects=updates[ref.id]))
         self._symbols.replace_functions(new)
-        self._wrappers |= wrapper_names(new)
-        return frozenset(ref.name for ref in new if is_shared(ref))
+        changed = wrapper_names(new)
+        self._wrappers |= changed
+        return changed | {ref.name for ref in new if is_shared(ref)}
 
     def _feed(self, wrappers: frozenset[str]) -> None:
         """Read files again that call a wrapper from a function without a flow."""

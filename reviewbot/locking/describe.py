@@ -66,7 +66,7 @@ class Describer:
         if slip.taken:
             taken = Step(function, file, slip.taken, slip.call, slip.node)
             return taken, Step(function, file, end, "return", slip.node)
-        return (Step(function, file, end, "return", slip.node),)
+        return (Step(function, file, end, "unlock", slip.node),)
 
     def _interrupted(self, finding: Finding, action: Action) -> tuple[Step, ...]:
         """Where the lock is taken, and who comes in between."""

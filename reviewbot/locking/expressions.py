@@ -11,6 +11,8 @@ MAX_ARGUMENT = 160
 _SPACE = re.compile(r"\s+")
 _NONZERO = re.compile(r"^(?:true|0*[1-9]\d*|IRQ_HANDLED)$")
 _NEGATIVE = re.compile(r"^(?:-E[A-Z0-9]+|-[1-9]\d*|ERR_PTR\(.*\)|PTR_ERR\(.*\)|ERR_CAST\(.*\))$")
+_LITERAL = re.compile(r"^-?(?:0x[0-9a-fA-F]+|\d+)[uUlL]*$|^-E[A-Z0-9]+$")
+_FLAGS = re.compile(r"^[A-Z][A-Z0-9_]*(?:\|[A-Z][A-Z0-9_]*)*$")
 ZERO = frozenset({"0", "false", "NULL", "0L", "0UL", "0U"})
 
 
@@ -21,6 +23,16 @@ def constant(text: str) -> str:
     if _NEGATIVE.match(text):
         return "-"
     return "1" if _NONZERO.match(text) else ""
+
+
+def is_literal(text: str) -> bool:
+    """Whether *text* is a number or a named error code."""
+    return _LITERAL.match(text) is not None
+
+
+def is_flags(text: str) -> bool:
+    """Whether *text* is a name in capitals, or several or'ed."""
+    return _FLAGS.match(text) is not None
 
 
 def tight(text: str) -> str:

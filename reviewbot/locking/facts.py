@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from reviewbot.locking.body import Flow, Local, read_body
+from reviewbot.locking.body import RETURN, VOID, Block, Flow, Local, read_body
 from reviewbot.locking.declarations import (
     Definer,
     Initialiser,
@@ -39,7 +39,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 1
+VERSION = 2
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 
@@ -136,6 +136,14 @@ _LOCK_WORD = re.compile(
 )
 _LOCK_TYPE = re.compile(r"lock|mutex|sem|srcu|work|timer")
 _MACRO_CALL = re.compile(rb"\b[a-z_]\w*\s*\(")
+_IS_VALUE = re.compile(
+    rb"(?!do\b|for\b|while\b|if\b|switch\b|return\b|goto\b)(?:\w+\s*\(|\(|!)[^;]*$|\(\{"
+)
+_OPENS_STATEMENT = re.compile(rb"\s*(?:for|while|if|switch)\s*\(")
+_FINDS_OBJECT = re.compile(
+    rb"\(*\s*(?:container_of(?:_const)?\s*\([^,]*,\s*(struct\s+\w+)\s*,"
+    rb"|\(\s*(struct\s+\w+)\s*\*\s*\))"
+)
 _GUARD_DEFINER = re.compile(
     rb"^[ \t]*(DEFINE_GUARD|DEFINE_LOCK_GUARD_[01]|DEFINE_GUARD_COND|DEFINE_LOCK_GUARD_1_COND"
     rb"|DEFINE_CLASS)[ \t]*\(",
@@ -369,9 +377,14 @@ def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str
     locals_: dict[str, Local] = {}
     params = tuple((name, "") for name in macro.params)
     line = lines.at(macro.body)
-    if worth_a_flow(names, vocabulary) and len(body) < 4000 and b"#" not in body:
+    worth = worth_a_flow(names, vocabulary)
+    if worth and (len(body) >= 4000 or b"#" in body or _is_open_ended(body)):
+        flows = (Flow((Block((), RETURN, VOID, (), (), line),)),)  # what it does depends on its use
+    elif worth:
         expression = body.strip()
-        text = b"{ " + expression + (b" }" if expression.endswith((b";", b"}")) else b"; }")
+        value = b"return " if _IS_VALUE.match(expression) else b""
+        end = b" }" if expression.endswith((b";", b"}")) else b"; }"
+        text = b"{ " + value + expression + end
         result = read_body(text, line, params)
         flows, locals_ = result.flows, result.locals
     return Function(
@@ -380,7 +393,7 @@ def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str
         line=line,
         end=lines.at(macro.end),
         params=params,
-        returns="",
+        returns=_macro_type(body),
         calls=" ".join(sorted(names - {macro.name})),
         refs="",
         indirect=(),
@@ -390,6 +403,22 @@ def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str
         locals=locals_,
         macro=True,
     )
+
+
+def _is_open_ended(body: bytes) -> bool:
+    """Whether a macro ends where its user's statement begins, as ``with_foo_lock(x) {`` does."""
+    match = _OPENS_STATEMENT.match(body)
+    if match is None:
+        return False
+    close = matching_paren(body, match.end() - 1)
+    rest = body[close + 1 :].strip()
+    return close < 0 or not rest or rest.endswith(b"else") or _is_open_ended(rest)
+
+
+def _macro_type(body: bytes) -> str:
+    """Type of the object a macro like ``to_foo(x)`` finds; empty for other macros."""
+    match = _FINDS_OBJECT.match(body.strip())
+    return f"{spell_type(match[1] or match[2])}*" if match is not None else ""
 
 
 def _guards(code: bytes, lines: Lines) -> list[Function]:

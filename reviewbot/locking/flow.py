@@ -6,22 +6,44 @@ wrappers alike) and nothing else.  A state is what is held, what of the caller's
 was released, and what is known of the conditions that later branches repeat; two
 states that differ in nothing else that still matters are one.
 
-Locks are named by the expression in the source, with pointers that are set once
-replaced by what they are set to: ``irqfd->kvm->irq_lock`` rather than
-``kvm->irq_lock``.  Giving an expression its class is the caller's business.
+What a branch says about a parameter is followed only if the ways out of the
+function do not agree without it: it tells which caller gets which way out.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import msgspec
 
-from reviewbot.locking.body import BRANCH, RETURN, STOP, SWITCH, VOID, Event, Flow, Local
+from reviewbot.locking import known as knowledge
+from reviewbot.locking.body import BRANCH, RETURN, STOP, SWITCH, VOID, Event, Flow
+from reviewbot.locking.effects import (
+    ANY,
+    SIGNS,
+    Effect,
+    Effects,
+    Exit,
+    Fact,
+    Held,
+    Point,
+    Slip,
+    Touch,
+    Walk,
+    When,
+)
+from reviewbot.locking.expressions import constant
 from reviewbot.locking.facts import Function
+from reviewbot.locking.interest import Interest, find_interest, parameter_of
+from reviewbot.locking.known import NOTHING, Knowledge
+from reviewbot.locking.names import WORDS, lock_expression, substitute
+from reviewbot.locking.optional import Arms, back_edges, find_arms
+
+__all__ = [
+    "Effect", "Effects", "Exit", "Held", "Point", "Slip", "Touch", "Walk", "When",
+    "lock_expression", "substitute", "walk",
+]  # fmt: skip
 
 MAX_STATES = 48
 """States kept at one block; more are merged by forgetting conditions, and counted."""
@@ -29,233 +51,36 @@ MAX_VISITS = 6000
 """Blocks visited with a new state in one flow, all in all."""
 MAX_DEPTH = 16
 """Locks held at once; deeper nesting is a loop that takes one lock an element."""
+MAX_UNTOLD = 2
+"""Conditions of one effect that may be followed both ways."""
 
-
-class When(StrEnum):
-    """On which result of a call its effect happened."""
-
-    ALWAYS = "always"
-    ZERO = "zero"
-    NONZERO = "nonzero"
-    MAYBE = "maybe"
-
-
-class Effect(msgspec.Struct, frozen=True, array_like=True):
-    """What a call does to one lock.
-
-    ``lock`` names it in the callee's terms: ``$0`` is the first argument itself,
-    ``$1->owner.lock`` a lock below the second, ``=struct foo.lock`` a class.
-    """
-
-    lock: str
-    kind: str
-    mode: str = "write"
-    when: When = When.ALWAYS
-    irq: str = ""
-    nested: bool = False
-    cls: str = ""
-    """The lock's class where the callee can tell it and the caller may not."""
-
-
-class Touch(msgspec.Struct, frozen=True, array_like=True):
-    """A blocking call on an object that only the caller can name: ``$n…``."""
-
-    lock: str
-    what: str
-    """Empty for taking a lock, else what is waited for."""
-    kind: str
-    mode: str
-    irq: str = ""
-
-
-class Effects(msgspec.Struct, frozen=True, array_like=True):
-    """What a call does to locks: those it leaves held, those it gives back, those it expects."""
-
-    acquires: tuple[Effect, ...] = ()
-    releases: tuple[Effect, ...] = ()
-    holds: tuple[Effect, ...] = ()
-    """An assertion: these are held on entry of the function that makes the call."""
-    touches: tuple[Touch, ...] = ()
-
-    @property
-    def changes_held(self) -> bool:
-        """Whether a caller holds other locks after the call than before."""
-        return bool(self.acquires or self.releases)
-
-    def __bool__(self) -> bool:
-        return bool(self.acquires or self.releases or self.holds or self.touches)
-
-
-class Held(msgspec.Struct, frozen=True, array_like=True):
-    """A lock in a held set."""
-
-    lock: str
-    """Expression, or ``=class``."""
-    kind: str
-    mode: str
-    line: int
-    """Where it was taken; the function's first line if it was held on entry."""
-    call: str
-    """The call that took it, or what says that it is held on entry."""
-    irq: str = ""
-    nested: bool = False
-    entry: bool = False
-    cls: str = ""
-
-
-class Point(msgspec.Struct, frozen=True, array_like=True):
-    """A call, with what may be held there."""
-
-    line: int
-    name: str
-    args: tuple[str, ...]
-    result: str
-    held: tuple[Held, ...]
-    released: tuple[str, ...]
-    """The caller's locks that are released on every path to this call."""
-
-
-class Exit(msgspec.Struct, frozen=True, array_like=True):
-    """One way out of a function."""
-
-    line: int
-    value: str
-    """``0`` for zero, ``-`` for an error code, ``1`` for another non-zero result, ``void``
-    for none; empty if it is unknown."""
-    held: tuple[Held, ...]
-    released: tuple[tuple[str, str], ...]
-    """(lock, mode) given back that was not taken here."""
-    params: tuple[tuple[str, bool], ...]
-    """What is known of conditions on parameters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """What walking a function found."""
-
-    points: tuple[Point, ...]
-    exits: tuple[Exit, ...]
-    capped: bool
-
-
-_INTEGERS = frozenset({"int", "long", "ssize_t", "s32", "s64"})
 Lookup = Callable[[str], Effects | None]
 ClassOf = Callable[[str], str]
-
-_WORDS = re.compile(r"@?[A-Za-z_]\w*")
-_WRAPPED = re.compile(r"^\(&?(\w+)\)(?=->|\.|$)")
-_CAST = re.compile(r"^\((?:const )?(?:struct |union )?\w+ ?\**\)(?=[\w(&*])")
-
-
-def lock_expression(argument: str, locals_: Mapping[str, Local]) -> str:
-    """One name for a lock argument: no ``&``, casts or outer parentheses, aliases followed."""
-    text = argument
-    for _ in range(8):
-        if text.startswith("&"):
-            text = text[1:]
-        elif text.startswith("(") and text.endswith(")") and _balanced(text[1:-1]):
-            text = text[1:-1]
-        elif (wrapped := _WRAPPED.match(text)) is not None:
-            text = wrapped[1] + text[wrapped.end() :]  # a macro's (x)->lock
-        elif (cast := _CAST.match(text)) is not None:
-            text = text[cast.end() :]
-        else:
-            break
-    for _ in range(4):
-        match = _WORDS.match(text)
-        local = locals_.get(match[0]) if match is not None else None
-        if match is None or local is None or not local.alias or "(" in local.alias:
-            break
-        alias = local.alias
-        rest = text[match.end() :]
-        if (
-            alias == "NULL"
-            or alias[:1].isdigit()
-            or (_WORDS.fullmatch(alias) and alias == match[0])
-        ):
-            break
-        if alias.startswith("&"):
-            text = alias[1:] + ("." + rest[2:] if rest.startswith("->") else rest)
-            if rest and not rest.startswith(("->", "[")):
-                break
-        elif local.type.endswith("*") and _typed_path(alias, locals_):
-            text = alias + rest
-        else:
-            break
-    return text
-
-
-def _typed_path(alias: str, locals_: Mapping[str, Local]) -> bool:
-    """Whether *alias* is ``a->b.c`` from something whose type is known."""
-    root = _WORDS.match(alias)
-    if root is None or re.fullmatch(r"[\w.>\-\[\]]+", alias) is None:
-        return False
-    local = locals_.get(root[0])
-    return local is None or local.type.rstrip("*") not in ("", "void")
-
-
-def _balanced(text: str) -> bool:
-    depth = 0
-    for char in text:
-        if char == "(":
-            depth += 1
-        elif char == ")":
-            depth -= 1
-            if depth < 0:
-                return False
-    return depth == 0
-
-
-def substitute(lock: str, args: tuple[str, ...], locals_: Mapping[str, Local]) -> str:
-    """A callee's ``$n…`` in terms of the caller's arguments; empty if it cannot be said."""
-    if not lock.startswith("$"):
-        return lock
-    digits = re.match(r"\$(\d+)", lock)
-    if digits is None or int(digits[1]) >= len(args):
-        return ""
-    argument, rest = args[int(digits[1])], lock[digits.end() :]
-    if not argument:
-        return ""
-    base = lock_expression(argument, locals_)
-    if not rest:
-        return base
-    if argument.startswith("&") and rest.startswith("->"):
-        return base + "." + rest[2:]
-    return base + rest
-
-
-Knowledge = frozenset[tuple[str, bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
     held: tuple[Held, ...] = ()
     released: frozenset[tuple[str, str]] = frozenset()
-    known: Knowledge = frozenset()
+    known: Knowledge = NOTHING
 
-    def knows(self, key: str) -> bool | None:
-        if (key, True) in self.known:
-            return True
-        return False if (key, False) in self.known else None
+
+_Call = tuple[int, str, tuple[str, ...], str]
 
 
 @dataclass(slots=True)
 class _Record:
-    """The points met so far; one a call site."""
+    """What was met so far; one point a call site."""
 
-    held: dict[tuple[int, str, tuple[str, ...], str], dict[tuple[str, str, int], Held]] = field(
-        default_factory=dict
-    )
-    released: dict[tuple[int, str, tuple[str, ...], str], frozenset[str]] = field(
-        default_factory=dict
-    )
-    exits: dict[tuple[int, str, tuple[Held, ...], frozenset[tuple[str, str]], Knowledge], None] = (
-        field(default_factory=dict)
-    )
-
-    def nothing_released(self, event: Event) -> None:
-        """The call is reached with nothing of the caller's given back."""
-        self.released[event.line, event.name, event.args, event.result] = frozenset()
+    held: dict[_Call, dict[tuple[str, str, int], Held]] = field(default_factory=dict)
+    released: dict[_Call, frozenset[str]] = field(default_factory=dict)
+    exits: dict[Exit, None] = field(default_factory=dict)
+    given_back: set[str] = field(default_factory=set)
+    optional: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    matched: set[tuple[int, str, str]] = field(default_factory=set)
+    """(line, call, lock) of releases that found the function's own lock held."""
+    unmatched: dict[tuple[int, str, str], Slip] = field(default_factory=dict)
 
     def point(self, event: Event, state: _State) -> None:
         key = (event.line, event.name, event.args, event.result)
@@ -265,6 +90,10 @@ class _Record:
         released = frozenset(name for name, _ in state.released)
         self.released[key] = self.released.get(key, released) & released
 
+    def nothing_released(self, event: Event) -> None:
+        """The call is reached with nothing of the caller's given back."""
+        self.released[event.line, event.name, event.args, event.result] = frozenset()
+
 
 def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[Held] = ()) -> Walk:
     """Every call of *function* with what may be held there, and every way out.
@@ -273,11 +102,33 @@ def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[
     class of a lock expression, empty if unknown.  *entry* is what the function is
     entered with (``__must_hold``).
     """
+    start = _State(held=tuple(entry))
+    found = _walk(function, lookup, class_of, start, ask_parameters=False)
+    if any(not _agree(found.exits, number) for number in range(len(function.flows))):
+        again = _walk(function, lookup, class_of, start, ask_parameters=True)
+        if found.capped or not again.capped:
+            return again
+    return found
+
+
+def _agree(exits: Iterable[Exit], variant: int) -> bool:
+    """Whether all ways out leave the same."""
+    left = {
+        (frozenset((h.lock, h.mode) for h in e.held), e.released)
+        for e in exits
+        if e.variant == variant
+    }
+    return len(left) <= 1
+
+
+def _walk(
+    function: Function, lookup: Lookup, class_of: ClassOf, start: _State, ask_parameters: bool
+) -> Walk:
     record = _Record()
     capped = False
-    start = tuple(entry)
-    for flow in function.flows:
-        capped |= _Walker(function, flow, lookup, class_of, record).run(_State(held=start))
+    for number, flow in enumerate(function.flows):
+        walker = _Walker(function, flow, number, lookup, class_of, record, ask_parameters)
+        capped |= walker.run(start)
     points = tuple(
         Point(
             line, name, args, result, tuple(held.values()),
@@ -285,11 +136,15 @@ def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[
         )
         for (line, name, args, result), held in record.held.items()
     )  # fmt: skip
-    exits = tuple(
-        Exit(line, value, held, tuple(sorted(released)), tuple(sorted(params)))
-        for line, value, held, released, params in record.exits
+    return Walk(
+        points,
+        tuple(record.exits),
+        capped,
+        frozenset(record.given_back),
+        frozenset(record.optional),
+        frozenset(record.doubtful),
+        tuple(slip for key, slip in record.unmatched.items() if key in record.matched),
     )
-    return Walk(points, exits, capped)
 
 
 class _Walker:
@@ -299,21 +154,31 @@ class _Walker:
         self,
         function: Function,
         flow: Flow,
+        variant: int,
         lookup: Lookup,
         class_of: ClassOf,
         record: _Record,
+        ask_parameters: bool,
     ) -> None:
         self._class_of = class_of
         self._blocks = flow.blocks
+        self._variant = variant
         self._lookup = lookup
         self._record = record
         self._locals = function.locals
         self._effects: dict[str, Effects | None] = {}
         self._own: frozenset[str] | None = None
-        self._keys = self._relevant_keys()
-        self._live = self._live_keys()
+        self._interest: Interest = find_interest(
+            flow.blocks, function.locals, self._effects_of, ask_parameters
+        )
+        self._arms: Arms = find_arms(flow.blocks, self._changes)
+        shared = {b for b in self._interest.bases if b not in function.locals and b[:1] != "@"}
+        self._shared = frozenset(shared)
+        self._back = back_edges(flow.blocks) if shared else frozenset()
+        record.optional |= self._arms.acquires
 
     def run(self, start: _State) -> bool:
+        """Walk; whether a cap was hit."""
         if not self._blocks:
             return False
         capped = False
@@ -344,89 +209,52 @@ class _Walker:
                     plain = dict.fromkeys(_State(s.held, s.released) for s in current)
                     current = list(plain)[:MAX_STATES]
             for after in current:
-                work.extend(self._jump(number, after))
+                for target, there in self._jump(number, after):
+                    again = (number, target) in self._back and there.known
+                    work.append((target, self._next_turn(there) if again else there))
         return capped
 
-    # what is worth knowing
+    def _next_turn(self, state: _State) -> _State:
+        """In the next turn of a loop fields and globals may have other values."""
+        shared = self._shared
+        known = frozenset(f for f in state.known if knowledge.base_of(f[0]) not in shared)
+        return _State(state.held, state.released, known)
 
-    def _relevant_keys(self) -> dict[str, tuple[str, ...]]:
-        """Condition keys worth a distinction, with the variables they mention."""
-        asked: dict[str, int] = {}
-        constants: set[str] = set()
-        for block in self._blocks:
-            if (block.jump in (BRANCH, RETURN) and block.key) or (
-                block.jump == SWITCH and block.key
-            ):
-                asked[block.key] = asked.get(block.key, 0) + 1
-            for event in block.events:
-                if event.name == "=":
-                    if event.args and not event.args[0].startswith("="):
-                        constants.add(event.result)
-                elif event.result and self._conditional(event.name):
-                    constants.add(event.result)
-        return {
-            key: tuple(_WORDS.findall(key))
-            for key, count in asked.items()
-            if (count > 1 or key in constants or self._on_parameter(key))
-            and key not in ("0", "1", "-", VOID)
-        }
-
-    def _on_parameter(self, key: str) -> bool:
-        """Whether a condition asks for nothing but parameters: what the caller chose."""
-        words = _WORDS.findall(key)
-        return (
-            bool(words)
-            and "(" not in key
-            and "->" not in key
-            and all(
-                (local := self._locals.get(word)) is not None and local.param >= 0
-                for word in words[:1]
-            )
-        )
-
-    def _conditional(self, name: str) -> bool:
-        effects = self._effects_of(name)
-        return effects is not None and any(
-            effect.when is not When.ALWAYS for effect in (*effects.acquires, *effects.releases)
-        )
+    def _project(self, state: _State, number: int) -> _State:
+        """The state without what no later branch asks for."""
+        if not state.known:
+            return state
+        live = self._interest.live[number]
+        known = frozenset(f for f in state.known if knowledge.base_of(f[0]) in live)
+        return state if known == state.known else _State(state.held, state.released, known)
 
     def _effects_of(self, name: str) -> Effects | None:
         if name not in self._effects:
             self._effects[name] = self._lookup(name)
         return self._effects[name]
 
-    def _live_keys(self) -> list[frozenset[str]]:
-        """For each block the keys that it or a block behind it still asks for."""
-        live: list[set[str]] = [
-            {block.key} & self._keys.keys() if block.key else set() for block in self._blocks
-        ]
-        if not self._keys:
-            return [frozenset()] * len(self._blocks)
-        changed = True
-        while changed:
-            changed = False
-            for number in range(len(self._blocks) - 1, -1, -1):
-                size = len(live[number])
-                for target in self._blocks[number].targets:
-                    live[number] |= live[target]
-                changed |= len(live[number]) != size
-        asked = {key for key in self._keys if self._on_parameter(key)}
-        return [frozenset(keys | asked) for keys in live]
-
-    def _project(self, state: _State, number: int) -> _State:
-        live = self._live[number]
-        if state.known and any(_base(key) not in live for key, _ in state.known):
-            known = frozenset((k, v) for k, v in state.known if _base(k) in live)
-            return _State(state.held, state.released, known)
-        return state
+    def _changes(self, number: int) -> tuple[frozenset[str], frozenset[str]]:
+        """Names and classes of what a block's calls take and give back."""
+        taken: set[str] = set()
+        given: set[str] = set()
+        for event in self._blocks[number].events:
+            effects = self._effects_of(event.name) if event.name != "=" else None
+            if effects is None:
+                continue
+            for some, into in ((effects.acquires, taken), (effects.releases, given)):
+                for effect in some:
+                    lock = self._named(effect, event)
+                    into |= {lock, self._class(lock, effect.cls)}
+        return frozenset(taken), frozenset(given)
 
     # events
 
     def _event(self, event: Event, states: list[_State]) -> list[_State]:
         if event.name == "=":
             return [
-                self._assigned(self._moved(state, event), event.result, event.args)
+                self._assigned(after, event)
                 for state in states
+                for after in self._told_apart(self._moved(state, event), event)
             ]
         effects = self._effects_of(event.name)
         out: list[_State] = []
@@ -435,9 +263,7 @@ class _Walker:
                 self._record.point(event, state)
             else:
                 self._record.nothing_released(event)
-            after = state
-            if event.result:
-                after = self._assigned(self._moved(state, event), event.result, ())
+            after = self._called(self._moved(state, event), event)
             if effects is None:
                 out.append(after)
             else:
@@ -453,10 +279,11 @@ class _Walker:
         target = event.result
         if not state.held or not target.isidentifier():
             return state
-        source = event.args[0][1:] if event.args and event.args[0].startswith("=") else ""
+        source = event.args[0][1:] if event.name == "=" and event.args else ""
+        source = source if event.args and event.args[0].startswith("=") else ""
         held: dict[tuple[str, str], Held] = {}
         for lock in state.held:
-            words = _WORDS.findall(lock.lock)
+            words = WORDS.findall(lock.lock)
             new = lock
             if target in words and "@" not in lock.lock:
                 cls = self._class_of(lock.lock) or lock.cls
@@ -467,27 +294,119 @@ class _Walker:
         after = tuple(held.values())
         return state if after == state.held else _State(after, state.released, state.known)
 
-    def _assigned(self, state: _State, target: str, constant: tuple[str, ...]) -> _State:
-        known = state.known
+    def _told_apart(self, state: _State, event: Event) -> list[_State]:
+        """``err = PTR_ERR_OR_ZERO(x)``: whoever asks err asks whether x is an error."""
+        if not event.args or not event.args[0].startswith("?"):
+            return [state]
+        ways = (knowledge.narrow(state.known, event.args[0][1:], signs) for signs in ("-", "0+"))
+        return [_State(state.held, state.released, known) for known in ways if known is not None]
+
+    def _assigned(self, state: _State, event: Event) -> _State:
+        before = state.known
+        known = self._forget(before, event.result)
+        if event.result in self._interest.bases:
+            known = knowledge.assign(known, event.result, event.args)
+        return state if known is before else _State(state.held, state.released, known)
+
+    def _called(self, state: _State, event: Event) -> _State:
+        """After a call its result is new, and what it was given the address of may be."""
+        known = self._forget(state.known, event.result) if event.result else state.known
         if known:
-            known = frozenset(
-                (key, value)
-                for key, value in known
-                if target not in self._keys.get(_base(key), ()) and _base(key) != target
-            )
-        if constant and constant[0] in ("0", "1", "-") and target in self._keys:
-            known |= {(target, constant[0] != "0")}
+            for argument in event.args:
+                if argument.startswith("&"):
+                    known = self._forget(known, argument[1:])
         return state if known is state.known else _State(state.held, state.released, known)
+
+    def _forget(self, known: Knowledge, target: str) -> Knowledge:
+        words = self._interest.words
+        stale = [
+            fact
+            for fact in known
+            if target in words.get(base := knowledge.base_of(fact[0]), ()) or base == target
+        ]
+        return known.difference(stale) if stale else known
 
     def _apply(self, event: Event, effects: Effects, state: _State) -> list[_State]:
         states = [state]
+        key = event.result or "@"
         for effect in effects.holds:
             states = [self._assert_held(event, effect, s) for s in states]
+        if effects.results:
+            states = [
+                _State(s.held, s.released, after)
+                for s in states
+                for const in effects.results
+                if (after := knowledge.learn(s.known, f"{key}=={const}", True)) is not None
+            ]
         for effect in effects.releases:
-            states = [after for s in states for after in self._release(event, effect, s)]
+            states = [a for s in states for a in self._either(event, effect, key, s, self._release)]
         for effect in effects.acquires:
-            states = [after for s in states for after in self._acquire(event, effect, s)]
+            states = [a for s in states for a in self._either(event, effect, key, s, self._acquire)]
+        for lock in effects.doubts:
+            name = substitute(lock, event.args, self._locals)
+            self._record.doubtful |= {name, self._class(name)}
+        if key not in self._interest.bases:
+            states = [_State(s.held, s.released, self._forget(s.known, key)) for s in states]
         return states if len(states) == 1 else list(dict.fromkeys(states))
+
+    def _either(
+        self,
+        event: Event,
+        effect: Effect,
+        key: str,
+        state: _State,
+        happen: Callable[[Event, Effect, str, _State], _State],
+    ) -> Iterable[_State]:
+        """The states after a call with and without one of its effects."""
+        lock = self._named(effect, event)
+        if not lock:
+            return [state]
+        known = state.known
+        untold: list[Fact] = []
+        for fact in effect.given:
+            here, told = self._in_our_words(fact, event, key, known)
+            if told is False:
+                return [state]
+            if told is None:
+                untold.append(here)
+        if len(untold) > MAX_UNTOLD or effect.when is When.MAYBE:
+            self._record.doubtful |= {lock, self._class(lock, effect.cls)}
+            return [state]
+        out: list[_State] = []
+        for fact in untold:
+            without = knowledge.suppose(known, fact, False)
+            if without is not None:
+                out.append(_State(state.held, state.released, without))
+            with_it = knowledge.suppose(known, fact, True)
+            if with_it is None:
+                return out
+            known = with_it
+        yes, no = SIGNS[effect.when], effect.otherwise
+        if effect.when is not When.ALWAYS:
+            no = no or "".join(sign for sign in ANY if sign not in yes)
+            if not event.result and (yes == "0" or event.name.startswith("guard(")):
+                no = ""  # whoever does not ask relies on it
+        if (after := knowledge.narrow(known, key, yes)) is not None:
+            out.append(happen(event, effect, lock, _State(state.held, state.released, after)))
+        if no and (after := knowledge.narrow(known, key, no)) is not None:
+            out.append(_State(state.held, state.released, after))
+        return out
+
+    def _in_our_words(
+        self, fact: Fact, event: Event, key: str, known: Knowledge
+    ) -> tuple[Fact, bool | None]:
+        """A callee's condition on its arguments or result in terms of this call."""
+        base = knowledge.base_of(fact[0])
+        if base.startswith("@"):
+            here = knowledge.about(fact, "@", key)
+            return here, knowledge.holds(known, here)
+        place = parameter_of(base)
+        argument = event.args[place] if place < len(event.args) else ""
+        given = _constant_value(argument)
+        if given:
+            return fact, knowledge.holds(knowledge.assign(NOTHING, f"${place}", given), fact)
+        here = knowledge.about(fact, f"${place}", argument)
+        return here, knowledge.holds(known, here) if argument else None
 
     def _named(self, effect: Effect, event: Event) -> str:
         lock = substitute(effect.lock, event.args, self._locals)
@@ -499,12 +418,8 @@ class _Walker:
     def _taken_here(self) -> frozenset[str]:
         """Classes this function takes itself: an assertion says nothing about its callers then."""
         if self._own is None:
-            self._own = frozenset(
-                self._class(self._named(effect, event), effect.cls)
-                for block in self._blocks
-                for event in block.events
-                if event.name != "=" and (effects := self._effects_of(event.name)) is not None
-                for effect in effects.acquires
+            self._own = frozenset().union(
+                *(self._changes(number)[0] for number in range(len(self._blocks)))
             )
         return self._own
 
@@ -520,10 +435,7 @@ class _Walker:
         )
         return _State((*state.held, held), state.released, state.known)
 
-    def _acquire(self, event: Event, effect: Effect, state: _State) -> list[_State]:
-        lock = self._named(effect, event)
-        if not lock:
-            return [state]
+    def _acquire(self, event: Event, effect: Effect, lock: str, state: _State) -> _State:
         held = Held(
             lock,
             effect.kind,
@@ -534,63 +446,70 @@ class _Walker:
             effect.nested,
             cls=effect.cls,
         )
-        regained = next((pair for pair in state.released if pair[0] == lock), None)
+        regained = next((pair for pair in state.released if self._one(pair[0], lock)), None)
         if regained is not None:  # the caller's, given back to it: held on return as on entry
             back = msgspec.structs.replace(held, entry=True)
-            taken = _State((*state.held, back), state.released - {regained}, state.known)
-        elif len(state.held) >= MAX_DEPTH or any(
-            h == held or (h.entry and h.lock == lock and h.mode == held.mode) for h in state.held
+            return _State((*state.held, back), state.released - {regained}, state.known)
+        if len(state.held) >= MAX_DEPTH or any(
+            (h.entry and h.lock == lock and h.mode == held.mode)
+            or msgspec.structs.replace(h, unsure=False) == held
+            for h in state.held
         ):
-            taken = state
-        else:
-            taken = _State((*state.held, held), state.released, state.known)
-        if effect.when is When.ALWAYS:
-            return [taken]
-        if not event.result:
-            unchecked = effect.when is When.ZERO or event.name.startswith("guard(")
-            return [taken] if unchecked else [taken, state]
-        got = effect.when is When.NONZERO
-        return [
-            self._learn(taken, event.result, got),
-            self._learn(state, event.result, not got),
-        ]
-
-    def _release(self, event: Event, effect: Effect, state: _State) -> list[_State]:
-        lock = self._named(effect, event)
-        if not lock:
-            return [state]
-        released = self._released(state, lock, effect)
-        if effect.when is When.ALWAYS:
-            return [released]
-        if effect.when is When.MAYBE or not event.result:
-            return [released, state]
-        on = effect.when is When.NONZERO
-        return [
-            self._learn(released, event.result, on),
-            self._learn(state, event.result, not on),
-        ]
-
-    def _released(self, state: _State, lock: str, effect: Effect) -> _State:
-        """Give back the same expression, or else the one held lock of the same class."""
-        position = next(
-            (n for n in range(len(state.held) - 1, -1, -1) if state.held[n].lock == lock), None
-        )
-        if position is None and state.held:
-            cls = self._class(lock, effect.cls)
-            same = [n for n, h in enumerate(state.held) if self._class(h.lock, h.cls) == cls]
-            nameless = [n for n in same if "@" in state.held[n].lock]
-            position = nameless[0] if nameless else same[0] if len(same) == 1 else None
-        if position is not None:
-            held = state.held[:position] + state.held[position + 1 :]
-            if not state.held[position].entry:
-                return _State(held, state.released, state.known)
-            return _State(held, state.released | {(lock, effect.mode)}, state.known)
-        return _State(state.held, state.released | {(lock, effect.mode)}, state.known)
-
-    def _learn(self, state: _State, key: str, value: bool) -> _State:
-        if key not in self._keys:
             return state
-        return _State(state.held, state.released, state.known | {(key, value)})
+        return _State((*state.held, held), state.released, state.known)
+
+    def _release(self, event: Event, effect: Effect, lock: str, state: _State) -> _State:
+        """Give back the same expression, or else the one held lock of the same class."""
+        place = (event.line, event.name, lock)
+        cls = self._class(lock, effect.cls)
+        position = self._held_at(state, lock, cls, effect)
+        if position is None:
+            self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
+            if any(self._one(name, lock) for name, mode in state.released if mode == effect.mode):
+                return state
+            return _State(state.held, state.released | {(lock, effect.mode)}, state.known)
+        found = state.held[position]
+        held = state.held[:position] + state.held[position + 1 :]
+        if found.entry:
+            return _State(held, state.released | {(lock, effect.mode)}, state.known)
+        if self._one(found.lock, lock) and not found.unsure:
+            self._record.matched.add(place)
+        self._record.given_back |= {found.lock, self._class(found.lock, found.cls)}
+        return _State(held, state.released, state.known)
+
+    def _one(self, name: str, other: str) -> bool:
+        """Whether two names are of one lock: a lock of file scope has its class's name too."""
+        if name == other:
+            return True
+        if name.startswith("="):
+            return self._class_of(other) == name[1:]
+        return other.startswith("=") and self._class_of(name) == other[1:]
+
+    def _held_at(self, state: _State, lock: str, cls: str, effect: Effect) -> int | None:
+        """Which of the held locks a release is about."""
+        held = state.held
+        same = [n for n in range(len(held) - 1, -1, -1) if self._one(held[n].lock, lock)]
+        if same:
+            return next((n for n in same if held[n].mode == effect.mode), same[0])
+        alike = [n for n, h in enumerate(held) if self._class(h.lock, h.cls) == cls]
+        nameless = [n for n in alike if "@" in held[n].lock]
+        if nameless:
+            return nameless[0]
+        if len(alike) > 1:
+            self._record.doubtful.add(cls)
+            return alike[-1]
+        if alike:
+            return alike[0]
+        if self._class_of(lock) or effect.cls or lock.startswith("="):
+            return None
+        unnamed = [  # one of the two has no class: a pointer that came out of a call
+            n for n, h in enumerate(held) if h.kind == effect.kind and not h.entry
+        ]
+        if unnamed:
+            one = held[unnamed[-1]]
+            self._record.doubtful |= {lock, self._class(one.lock, one.cls)}
+            return unnamed[-1]
+        return None
 
     # jumps
 
@@ -601,45 +520,116 @@ class _Walker:
         if block.jump == RETURN:
             self._leave(block.key, block.line, state)
             return []
-        if block.jump == BRANCH and block.key:
-            known = state.knows(block.key)
-            if known is not None:
-                return [(block.targets[0 if known else 1], state)]
-            return [
-                (block.targets[0], self._learn(state, block.key, True)),
-                (block.targets[1], self._learn(state, block.key, False)),
-            ]
-        if block.jump == SWITCH and block.key in self._keys:
-            return self._switch(block.key, block.targets, block.labels, state)
+        if block.jump == BRANCH:
+            return self._branch(number, block.key, block.targets, state)
+        if block.jump == SWITCH:
+            return self._switch(number, block.key, state)
         return [(target, state) for target in block.targets]
 
-    def _switch(
-        self, key: str, targets: tuple[int, ...], labels: tuple[str, ...], state: _State
+    def _branch(
+        self, number: int, key: str, targets: tuple[int, ...], state: _State
     ) -> list[tuple[int, _State]]:
-        chosen = next((k for k, v in state.known if v and _base(k) == key and k != key), None)
+        answer = knowledge.decide(state.known, key) if key else None
+        if answer is not None:
+            return [(targets[0 if answer else 1], state)]
         out: list[tuple[int, _State]] = []
-        for target, label in zip(targets, labels, strict=True):
-            name = f"{key}\0{label}"
-            if chosen is not None and chosen != name:
-                continue
-            known = state.known | {(name, True)}
-            out.append((target, _State(state.held, state.released, known)))
-        return out or [(target, state) for target in targets]
+        for target, value in zip(targets, (True, False), strict=True):
+            known: Knowledge | None = state.known
+            if key in self._interest.keys:
+                known = knowledge.learn(state.known, key, value)
+            if known is not None:
+                after = state if known is state.known else _State(
+                    state.held, state.released, known
+                )  # fmt: skip
+                out.append((target, self._around(number, target, after)))
+        return out
+
+    def _around(self, number: int, target: int, state: _State) -> _State:
+        """The state after going around an arm that may give locks back."""
+        names = self._arms.releases.get((number, target))
+        if names is None or not state.held:
+            return state
+        held = tuple(
+            msgspec.structs.replace(h, unsure=True)
+            if not (h.unsure or h.entry) and not names.isdisjoint(
+                (h.lock, self._class(h.lock, h.cls))
+            )
+            else h
+            for h in state.held
+        )  # fmt: skip
+        return state if held == state.held else _State(held, state.released, state.known)
+
+    def _switch(self, number: int, key: str, state: _State) -> list[tuple[int, _State]]:
+        block = self._blocks[number]
+        cases = list(zip(block.targets, block.labels, strict=True))
+        if key not in self._interest.bases:
+            return [(target, self._around(number, target, state)) for target, _ in cases]
+        _, const = knowledge.value(state.known, key)
+        if const:
+            chosen = [c for c in cases if c[1] == const] or [c for c in cases if not c[1]]
+            return [(target, state) for target, _ in chosen]
+        out: list[tuple[int, _State]] = []
+        for target, label in cases:
+            known = self._chosen(state.known, key, label, block.labels)
+            if known is not None:
+                after = _State(state.held, state.released, known)
+                out.append((target, self._around(number, target, after)))
+        return out
+
+    def _chosen(
+        self, known: Knowledge, key: str, label: str, labels: tuple[str, ...]
+    ) -> Knowledge | None:
+        """Knowing that a switch goes to *label*; to none of the *labels* if it is empty."""
+        if label:
+            after = knowledge.learn(known, f"{key}=={label}", True)
+            return None if after is None else after | {(key + "=", label)}
+        for other in filter(None, labels):
+            without = knowledge.learn(known, f"{key}=={other}", False)
+            if without is None:
+                return None
+            known = without
+        return known
 
     def _leave(self, key: str, line: int, state: _State) -> None:
-        value = key if key in ("0", "1", "-", VOID) else ""
-        if not value and key:
-            known = state.knows(key)
-            value = "" if known is None else self._nonzero(key) if known else "0"
-        params = frozenset((k, v) for k, v in state.known if self._on_parameter(_base(k)))
-        self._record.exits[(line, value, state.held, state.released, params)] = None
+        signs, const = _returned(key, state.known)
+        if signs == "-+":
+            signs = self._more_likely(key)
+        params = tuple(sorted(f for f in state.known if self._interest.on_parameter(f)))
+        leave = Exit(
+            line, signs, const, state.held, tuple(sorted(state.released)), params, self._variant
+        )
+        self._record.exits[leave] = None
 
-    def _nonzero(self, key: str) -> str:
-        """A variable that is not zero: an error code if it is a plain integer."""
+    def _more_likely(self, key: str) -> str:
+        """A number that is not zero is an error code, a pointer that is not NULL an object."""
         local = self._locals.get(key)
-        return "-" if local is not None and local.type in _INTEGERS else "1"
+        if local is not None and local.type in _INTEGERS:
+            return "-"
+        return "+" if local is not None and local.type.endswith("*") else "-+"
 
 
-def _base(key: str) -> str:
-    """The condition a piece of knowledge belongs to (a switch keeps its chosen label)."""
-    return key.split("\0", 1)[0]
+_INTEGERS = frozenset({"int", "long", "ssize_t", "s32", "s64"})
+
+
+def _constant_value(text: str) -> tuple[str, ...]:
+    """A constant argument as the value of an assignment; empty if it is none."""
+    if text.startswith("&"):
+        return ("+",)
+    sign = constant(text)
+    if not sign:
+        return (f"={text}",) if knowledge.is_constant(text) else ()
+    return (sign, text)
+
+
+def _returned(key: str, known: Knowledge) -> tuple[str, str]:
+    """(signs, constant) of a returned value."""
+    if key == VOID:
+        return VOID, ""
+    if key in ("", "+", "-"):
+        return key or ANY, ""
+    mark = key if key[0] in "~?" else f"={key}"
+    if key.isidentifier() or key.startswith("@") or key[0] in "~?":
+        after = knowledge.assign(known, "\0", (mark,))
+        return knowledge.value(after, "\0")
+    sign = knowledge.signs_of_constant(key)
+    return sign, "" if sign == "0" else key

@@ -1,118 +1,204 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where hazards were last seen, by id: how ``explain`` finds one without a whole audit.
+"""What a path knows of the conditions it has passed.
 
-A convenience and never a truth: an entry only says where to look first.  What
-cannot be read is taken as absent, and what cannot be written is done without.
+A piece of knowledge is a pair:
+
+=================  =====================================================================
+``("x", "-0")``    the signs ``x`` can have (:mod:`reviewbot.locking.effects`)
+``("x=", "C")``    ``x`` is the constant ``C``
+``("c", "T")``     the condition ``c`` is true (``F``: false), for one that says nothing
+                   about a sign: ``flags&F_WAIT``, ``x==C``, ``a<b``
+=================  =====================================================================
+
+A condition is the key of a branch (:class:`reviewbot.locking.body.Block`): ``x``
+(is it non-zero), ``x<0``, ``x>0``, ``x==C``, ``x&C`` or any other text.  Names in
+capitals are constants; two of different names have different values, and as flags
+they have no bit in common.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable
-from contextlib import closing, suppress
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from functools import lru_cache
+from typing import NamedTuple
 
-import msgspec
+from reviewbot.locking.effects import ANY, Fact
+from reviewbot.locking.expressions import ZERO, constant
 
-from reviewbot.locking.legs import Spot
-from reviewbot.locking.model import HazardKind, hazard_id
+Knowledge = frozenset[Fact]
+NOTHING: Knowledge = frozenset()
 
-MAX_KNOWN = 50_000
-"""Hazards that are remembered; the oldest are forgotten first."""
-MAX_SPOTS = 400
-_NAME = "hazards.sqlite"
+_FLAG_TEST = re.compile(r"^([^&|=<>!()]+(?:->|\.)?[^&|=<>!()]*)&(?!&)\(?([A-Z_0-9|]+)\)?$")
+_CONSTANT = re.compile(r"^(?:-?\d\w*|-E[A-Z0-9]+|\(?[A-Z][A-Z0-9_]*(?:\|[A-Z][A-Z0-9_]*)*\)?)$")
+_UPPER = re.compile(r"[A-Z_0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A hazard by what its id is made of, and the functions it was seen in."""
-
-    kind: HazardKind
-    classes: tuple[str, ...]
-    spots: tuple[Spot, ...]
-
-    @property
-    def id(self) -> str:
-        return hazard_id(self.kind, self.classes)
+_WANTED = {"?": "-+", "<": "-", ">": "+"}
 
 
-def matches(hazard: str, wanted: str) -> bool:
-    """Whether the id *hazard* starts with *wanted*, or its digits do."""
-    return hazard.startswith(wanted) or hazard.rpartition("-")[2].startswith(wanted)
+class Test(NamedTuple):
+    """A condition taken apart."""
+
+    base: str
+    op: str
+    """``?`` non-zero, ``<`` or ``>`` than zero, ``==``, ``&``, or empty for any other text."""
+    operand: str
 
 
-def remember(cache: Path, hazards: Iterable[Known]) -> None:
-    """Note where *hazards* are."""
-    rows = [
-        (
-            hazard.id,
-            hazard.id.rpartition("-")[2],
-            hazard.kind.value,
-            msgspec.json.encode(hazard.classes),
-            msgspec.json.encode(hazard.spots[:MAX_SPOTS]),
-        )
-        for hazard in hazards
-    ]
-    with suppress(OSError, sqlite3.Error), closing(_open(cache)) as db, db:
-        db.executemany("INSERT OR REPLACE INTO hazards VALUES (?, ?, ?, ?, ?)", rows)
-        db.execute(
-            "DELETE FROM hazards WHERE rowid <= (SELECT max(rowid) FROM hazards) - ?", [MAX_KNOWN]
-        )
+@lru_cache(maxsize=4096)
+def parse(key: str) -> Test:
+    """The parts of a condition."""
+    if key.endswith("<0"):
+        return Test(key[:-2], "<", "0")
+    if key.endswith(">0") and not key.endswith("->0"):
+        return Test(key[:-2], ">", "0")
+    if "==" in key:
+        base, _, operand = key.rpartition("==")
+        return Test(base, "==", operand)
+    flags = _FLAG_TEST.match(key)
+    if flags is not None:
+        return Test(flags[1], "&", flags[2])
+    if any(c in key for c in "<>|&+*/%^ ") and "->" not in key:
+        return Test(key, "", "")
+    return Test(key, "?", "")
 
 
-def recall(cache: Path, wanted: str) -> list[Known]:
-    """The hazards seen whose id, or its digits, start with *wanted*."""
-    path = cache / _NAME
-    if not wanted or not path.is_file():
-        return []
-    query = (
-        "SELECT id, kind, classes, spots FROM hazards"
-        " WHERE substr(id, 1, ?) = ? OR substr(digits, 1, ?) = ?"
-    )
-    try:
-        with closing(_open(cache)) as db:
-            size = len(wanted)
-            rows = db.execute(query, (size, wanted, size, wanted)).fetchall()
-    except (OSError, sqlite3.Error):
-        return []
-    return [known for row in rows if (known := _known(*row)) is not None]
+def base_of(key: str) -> str:
+    """The expression that a piece of knowledge or a condition is about."""
+    return key[:-1] if key.endswith("=") else parse(key).base
 
 
-def _known(identity: str, kind: str, classes: bytes, spots: bytes) -> Known | None:
-    """An entry that is what its id says, else None."""
-    try:
-        known = Known(
-            HazardKind(kind),
-            msgspec.json.decode(classes, type=tuple[str, ...]),
-            msgspec.json.decode(spots, type=tuple[Spot, ...]),
-        )
-    except (ValueError, msgspec.MsgspecError):
+def is_constant(text: str) -> bool:
+    """Whether *text* is a number or a name in capitals (or several, or'ed)."""
+    return bool(text) and _CONSTANT.match(text) is not None and text != "NULL"
+
+
+def signs_of_constant(text: str) -> str:
+    """Signs of a constant; of a name in capitals nothing is known."""
+    sign = constant(text)
+    return "+" if sign == "1" else sign or ANY
+
+
+def value(known: Knowledge, base: str) -> tuple[str, str]:
+    """(signs, constant or empty) known of an expression."""
+    signs, const = ANY, ""
+    for key, what in known:
+        if key == base and what not in ("T", "F"):
+            signs = what
+        elif key == base + "=":
+            const = what
+    return signs, const
+
+
+def decide(known: Knowledge, key: str) -> bool | None:
+    """Whether a condition is known to be true or false."""
+    if not known:
         return None
-    return known if known.id == identity else None
+    test = parse(key)
+    if test.op:
+        signs, const = value(known, test.base)
+        answer = _by_value(test, signs, const)
+        if answer is not None:
+            return answer
+    if (key, "T") in known:
+        return True
+    return False if (key, "F") in known else None
 
 
-def _open(cache: Path) -> sqlite3.Connection:
-    cache.mkdir(parents=True, exist_ok=True)
-    path = cache / _NAME
-    try:
-        return _connect(path)
-    except sqlite3.OperationalError:  # locked, no space, no permission: not damage
-        raise
-    except sqlite3.DatabaseError:
-        path.unlink(missing_ok=True)
-        return _connect(path)
+def _by_value(test: Test, signs: str, const: str) -> bool | None:
+    if test.op in _WANTED:
+        inside = [sign in _WANTED[test.op] for sign in signs]
+        return True if all(inside) else False if not any(inside) else None
+    if test.op == "==":
+        if test.operand in ZERO:
+            return False if "0" not in signs else True if signs == "0" else None
+        if const:
+            same = const == test.operand
+            return same if same or is_constant(test.operand) or not test.operand else None
+        other = signs_of_constant(test.operand)
+        return False if not set(other) & set(signs) else None
+    if const:
+        return bool(set(_UPPER.findall(const)) & set(_UPPER.findall(test.operand)))
+    return False if signs == "0" else None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10)
-    try:
-        db.execute(
-            "CREATE TABLE IF NOT EXISTS hazards"
-            " (id TEXT PRIMARY KEY, digits TEXT, kind TEXT, classes BLOB, spots BLOB)"
-        )
-        db.execute("SELECT id, digits, kind, classes, spots FROM hazards LIMIT 1").fetchall()
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
+def learn(known: Knowledge, key: str, answer: bool) -> Knowledge | None:
+    """What is known once a condition has come out as *answer*; None if it cannot."""
+    test = parse(key)
+    wanted = _WANTED.get(test.op, "0" if test.operand in ZERO else "")
+    if wanted:
+        return narrow(known, test.base, "".join(s for s in ANY if (s in wanted) is answer))
+    before = decide(known, key)
+    if before is not None:
+        return known if before is answer else None
+    if test.op == "==" and answer and is_constant(test.operand):
+        narrowed = narrow(known, test.base, signs_of_constant(test.operand))
+        return None if narrowed is None else narrowed | {(test.base + "=", test.operand)}
+    return known | {(key, "T" if answer else "F")}
+
+
+def narrow(known: Knowledge, base: str, signs: str) -> Knowledge | None:
+    """Knowing besides that *base* has one of *signs*; None if it has none of them."""
+    before, _ = value(known, base)
+    after = "".join(sign for sign in before if sign in signs)
+    if not after:
+        return None
+    if after == before:
+        return known
+    return frozenset(f for f in known if f[0] != base or f[1] in ("T", "F")) | {(base, after)}
+
+
+def assign(known: Knowledge, target: str, what: tuple[str, ...]) -> Knowledge:
+    """Knowledge of *target* after an assignment (:class:`reviewbot.locking.body.Event`)."""
+    if not what:
+        return known
+    new = _assigned(known, what)
+    return known | {(target + end, text) for end, text in new} if new else known
+
+
+def _assigned(known: Knowledge, what: tuple[str, ...]) -> list[tuple[str, str]]:
+    mark, text = what[0][:1], what[0][1:]
+    out: list[tuple[str, str]] = []
+    if mark in ("=", "~", "?"):
+        if mark == "=" and is_constant(text):
+            return [("=", text)]
+        signs, const = value(known, text)
+        if mark == "?":
+            signs = "".join(s for s in "-0" if s in signs.replace("+", "0"))
+        if signs != ANY:
+            out.append(("", signs))
+        if const and mark == "=":
+            out.append(("=", const))
+        return out
+    out.append(("", "+" if what[0] == "1" else what[0]))
+    if len(what) > 1:
+        out.append(("=", what[1]))
+    return out
+
+
+def holds(known: Knowledge, fact: Fact) -> bool | None:
+    """Whether *fact* follows from what is known, contradicts it, or neither."""
+    key, what = fact
+    if key.endswith("="):
+        return decide(known, f"{key[:-1]}=={what}")
+    if what in ("T", "F"):
+        answer = decide(known, key)
+        return None if answer is None else answer is (what == "T")
+    inside = [sign in what for sign in value(known, key)[0]]
+    return True if all(inside) else False if not any(inside) else None
+
+
+def suppose(known: Knowledge, fact: Fact, true: bool) -> Knowledge | None:
+    """Knowledge with *fact* (or its opposite) added; None if that cannot be."""
+    key, what = fact
+    if key.endswith("="):
+        return learn(known, f"{key[:-1]}=={what}", true)
+    if what in ("T", "F"):
+        return learn(known, key, (what == "T") is true)
+    return narrow(known, key, "".join(s for s in ANY if (s in what) is true))
+
+
+def about(fact: Fact, old: str, new: str) -> Fact:
+    """The same of another expression: its key begins with *new* where it began with *old*."""
+    key, what = fact
+    return (new + key[len(old) :], what) if base_of(key).startswith(old) else fact

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reviewbot.locking.link import Action, Imbalance
+from reviewbot.locking.imbalance import Imbalance
+from reviewbot.locking.link import Action
 from reviewbot.locking.model import HazardKind
 
 Spot = tuple[str, str]

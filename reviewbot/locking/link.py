@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import msgspec
 
 from reviewbot.locking import frameworks
-from reviewbot.locking.body import VOID, Local
+from reviewbot.locking.body import Local
 from reviewbot.locking.declarations import Definer
 from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import (
     Effects,
-    Exit,
     Held,
     Point,
     Walk,
@@ -29,7 +28,8 @@ from reviewbot.locking.flow import (
     walk,
 )
 from reviewbot.locking.frameworks import Running
-from reviewbot.locking.primitives import CPU_STATES, NONE, Primitive, Primitives, Role
+from reviewbot.locking.imbalance import Imbalance, imbalances
+from reviewbot.locking.primitives import NONE, Primitive, Primitives, Role
 from reviewbot.locking.summary import argument_of, summarize, table_effects
 from reviewbot.locking.symbols import (
     UNKNOWN,
@@ -91,19 +91,6 @@ class Use(msgspec.Struct, frozen=True, array_like=True):
     released: tuple[str, ...]
     """Classes of the caller that are released on every path to here."""
     args: tuple[str, ...]
-
-
-class Imbalance(msgspec.Struct, frozen=True, array_like=True):
-    """A way out with a lock that other ways out give back."""
-
-    node: str
-    instance: str
-    taken: int
-    """Line on which it was taken; 0 if the fault is an unlock of what is not held."""
-    call: str
-    """The call that took it; empty for an unlock of what is not held."""
-    leaves: int
-    """Line of the return, 0 for the end of the function."""
 
 
 class LinkedFunction(msgspec.Struct, frozen=True, array_like=True):
@@ -325,14 +312,15 @@ class _FileLinker:
             if owner:
                 calls[OPS + owner] = None
         uses: tuple[Use, ...] = ()
-        imbalances: tuple[Imbalance, ...] = ()
+        found: tuple[Imbalance, ...] = ()
         capped = False
         if function.flows:
             result = self._linker.walk(function, self._lookup, self._classifier)
             capped = result.capped
             uses = tuple(self._uses(function, result.points, calls, actions))
-            imbalances = tuple(self._imbalances(function, result))
-        return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, imbalances, capped)
+            slips = imbalances(function, result, lambda lock: self._place(lock, function))
+            found = tuple(dict.fromkeys(slips))
+        return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, found, capped)
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
         what = primitive.what or "sleep"
@@ -609,57 +597,3 @@ class _FileLinker:
     def _owner(self, tag: str, field: str) -> str:
         local = {"_": Local(f"{tag}*", -1, "")}
         return self._classifier.owner_of(f"_->{field}", local, f"{tag}*")
-
-    # balance
-
-    def _imbalances(self, function: Function, walk_: Walk) -> Iterable[Imbalance]:
-        """Ways out that keep what all the others give back, or give back what was not taken."""
-        moved = {held.cls for use in walk_.points for held in use.held if "@" in held.lock}
-        exits = walk_.exits
-        own: dict[str, Held] = {}
-        for leave in exits:
-            for held in leave.held:
-                if not held.entry and "@" not in held.lock:
-                    own.setdefault(held.lock, held)
-        for lock, held in own.items():
-            keeping = [e for e in exits if any(h.lock == lock for h in e.held)]
-            if not _odd_one_out(keeping, exits):
-                continue
-            place, expression = self._place(lock, function)
-            if place.cls and place.cls not in moved and held.kind not in CPU_STATES:
-                for leave in keeping:
-                    yield Imbalance(place.cls, expression, held.line, held.call, leave.line)
-        for lock in sorted({name for leave in exits for name, _ in leave.released}):
-            giving = [e for e in exits if any(name == lock for name, _ in e.released)]
-            if not _odd_one_out(giving, exits):
-                continue
-            place, expression = self._place(lock, function)
-            if place.cls and place.cls not in moved:
-                for leave in giving:
-                    yield Imbalance(place.cls, expression, 0, "", leave.line)
-
-
-def _odd_one_out(some: list[Exit], every: tuple[Exit, ...]) -> bool:
-    """Whether these ways out differ from the rest without a result or parameter that says so.
-
-    A function that returns a lock held says so by its result; one way out on an error
-    that keeps what the others give back is a slip, and so are two ways out that report
-    the same and do not leave the same.
-    """
-    rest = [leave for leave in every if leave not in some]
-    if not rest or not some or _chosen_by_caller(some, rest):
-        return False
-    with_it, without = {leave.value for leave in some}, {leave.value for leave in rest}
-    return not (with_it & without).isdisjoint({"0", "-", VOID}) or with_it == {"-"}
-
-
-def _chosen_by_caller(some: list[Exit], rest: list[Exit]) -> bool:
-    """Whether a condition on a parameter tells these ways out from the rest."""
-    keys = {key for leave in some for key, _ in leave.params}
-    for key in keys:
-        here = {value for leave in some for k, value in leave.params if k == key}
-        there = {value for leave in rest for k, value in leave.params if k == key}
-        told = all(any(k == key for k, _ in leave.params) for leave in [*some, *rest])
-        if told and here.isdisjoint(there):
-            return True
-    return False

@@ -192,3 +192,7 @@ def with_extra(tables: Iterable[Mapping[str, Any]], where: str) -> Primitives:
     """
     extra = [entry for table in tables for entry in _entries(table, where)]
     return Primitives([*builtin().values(), *extra])
+
+
+CPU_OBJECTS = frozenset(entry.object for entry in builtin().values() if entry.lock in CPU_STATES)
+"""The names by which :data:`CPU_STATES` are known."""

@@ -176,7 +176,7 @@ def _write_names(path: Path, content: Content) -> None:
             {
                 ref.name
                 for ref in content.symbols.all_functions()
-                if is_shared(ref) and ref.effects is not None and ref.effects.changes_held
+                if ref.effects is not None and ref.effects.changes_held
             }
         )
         db.executemany("INSERT INTO wrappers VALUES (?)", ((name,) for name in wrappers))
@@ -327,7 +327,7 @@ class Store:
         )
 
     def wrappers(self) -> frozenset[str]:
-        """Names of shared functions after which a caller holds other locks than before."""
+        """Names of functions after which a caller holds other locks than before."""
         rows = self._rows("SELECT name FROM wrappers")
         return frozenset(name for (name,) in rows)
 

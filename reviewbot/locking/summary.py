@@ -5,19 +5,40 @@ For a primitive that is in the table; for any other function it follows from
 walking it.  A function that leaves everything as it found it has no effects, and
 that is nearly all of them; the rest are the kernel's wrappers (``rtnl_lock()``,
 ``inode_lock(inode)``, ``guard(mutex)``), found without naming one.
+
+Where only some ways out leave a lock held, the result of the call or one of its
+arguments has to tell which; if neither does, the lock is in doubt, and a caller
+that works with it is left in peace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from reviewbot.locking import known as knowledge
+from reviewbot.locking.body import VOID
+from reviewbot.locking.effects import (
+    ANY,
+    SIGNS,
+    Effect,
+    Effects,
+    Exit,
+    Fact,
+    Held,
+    Touch,
+    Walk,
+    When,
+)
 from reviewbot.locking.facts import Function
-from reviewbot.locking.flow import Effect, Effects, Exit, Held, Touch, Walk, When, lock_expression
-from reviewbot.locking.primitives import NONE, RESULT, Primitive, Primitives, Role
+from reviewbot.locking.names import lock_expression
+from reviewbot.locking.primitives import CPU_OBJECTS, NONE, RESULT, Primitive, Primitives, Role
 from reviewbot.locking.symbols import Place
 
 MAX_EFFECTS = 6
 """A function that leaves more locks changed is no wrapper but a part of its caller."""
+MAX_RESULTS = 4
+"""Constants among which a result can tell what is held."""
 
 PlaceOf = Callable[[str], Place]
 
@@ -26,6 +47,7 @@ _WHEN = {
     Role.ACQUIRE_ZERO: When.ZERO,
     Role.ACQUIRE_TRY: When.NONZERO,
 }
+_BY_SIGNS = {signs: when for when, signs in SIGNS.items()}
 
 
 def primitive_effects(primitive: Primitive) -> Effects | None:
@@ -39,6 +61,7 @@ def primitive_effects(primitive: Primitive) -> Effects | None:
             _WHEN[primitive.role],
             primitive.irq,
             primitive.nested,
+            otherwise="-" if primitive.role is Role.ACQUIRE_ZERO else "",
         )
         return Effects(acquires=(effect,))
     if primitive.role is Role.RELEASE:
@@ -62,60 +85,153 @@ def summarize(
     """What calling *function* does to its caller's locks; None for nothing."""
     if function.annotations and any(a.startswith("__cond_acquires") for a in function.annotations):
         return None
-    exits = walk.exits
-    acquires = _left_held(exits, place_of)
-    releases = _given_back(exits, place_of)
-    holds = _asserted(exits, place_of)
+    found = _Summary(function, walk, place_of)
+    holds = _asserted(walk.exits, place_of)
     touches = tuple(dict.fromkeys(_touched(function, walk, place_of, primitives)))
-    if max(len(acquires), len(releases), len(holds)) > MAX_EFFECTS:
+    if max(len(found.acquires), len(found.releases), len(holds)) > MAX_EFFECTS:
         return None
-    effects = Effects(acquires, releases, holds, touches[:MAX_EFFECTS])
+    effects = Effects(
+        tuple(found.acquires),
+        tuple(found.releases),
+        holds,
+        touches[:MAX_EFFECTS],
+        tuple(sorted(found.doubts))[:MAX_EFFECTS],
+        found.results,
+    )
     return effects if effects else None
 
 
-def _when(with_it: set[str], without: set[str]) -> When:
-    """Which results of a call go with an effect, given the results seen with and without it."""
-    if not without:
-        return When.ALWAYS
-    if with_it.isdisjoint(without):
-        if without == {"0"} or with_it <= {"1", "-"}:
-            return When.NONZERO
-        if without <= {"1", "-"} or with_it == {"0"}:
-            return When.ZERO
-    return When.MAYBE
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When something happens: on which results, and given what."""
+
+    when: When
+    otherwise: str = ""
+    given: tuple[Fact, ...] = ()
 
 
-def _left_held(exits: Iterable[Exit], place_of: PlaceOf) -> tuple[Effect, ...]:
-    exits = list(exits)
-    candidates: dict[tuple[str, str], Held] = {}
-    for leave in exits:
-        for held in leave.held:
-            if not held.entry and "@" not in held.lock:
-                candidates.setdefault((held.lock, held.mode), held)
-    out: list[Effect] = []
-    for (lock, mode), held in candidates.items():
-        with_it = {e.value for e in exits if any(h.lock == lock and h.mode == mode for h in e.held)}
-        without = {
-            e.value for e in exits if not any(h.lock == lock and h.mode == mode for h in e.held)
+class _Summary:
+    """The uneven ways out of one function, told apart."""
+
+    def __init__(self, function: Function, walk: Walk, place_of: PlaceOf) -> None:
+        self._params = {
+            name: local.param for name, local in function.locals.items() if local.param >= 0
         }
-        template, cls = _portable(lock, held.cls, place_of)
-        when = _when(with_it, without)
-        if template and when is not When.MAYBE:
-            out.append(Effect(template, held.kind, mode, when, held.irq, held.nested, cls))
-    return tuple(out)
+        self._walk = walk
+        self._place_of = place_of
+        self.acquires: list[Effect] = []
+        self.releases: list[Effect] = []
+        self.doubts: set[str] = set()
+        self.results: tuple[str, ...] = ()
+        for (lock, mode), held in self._left_held().items():
+            self._add(self.acquires, lock, mode, held)
+        for lock, mode in sorted({pair for leave in walk.exits for pair in leave.released}):
+            self._add(self.releases, lock, mode, None)
+
+    def _left_held(self) -> dict[tuple[str, str], Held]:
+        out: dict[tuple[str, str], Held] = {}
+        for leave in self._walk.exits:
+            for held in leave.held:
+                if not held.entry and "@" not in held.lock:
+                    out.setdefault((held.lock, held.mode), held)
+        return out
+
+    def _add(self, effects: list[Effect], lock: str, mode: str, held: Held | None) -> None:
+        """Put down what happens to *lock*: it is left *held*, or (None) given back."""
+        template, cls = _portable(lock, held.cls if held is not None else "", self._place_of)
+        if not template or template.removeprefix("=") in CPU_OBJECTS:
+            return  # a state of the processor is not handed on: its ends need not match
+        terms = self._terms(lock, mode, held)
+        if not self._walk.doubtful.isdisjoint((lock, cls, template)):
+            terms = []
+        if not terms:
+            self.doubts.add(template)
+            return
+        for term in terms:
+            effects.append(
+                Effect(
+                    template,
+                    held.kind if held is not None else "",
+                    mode,
+                    term.when,
+                    held.irq if held is not None else "",
+                    held.nested if held is not None else False,
+                    cls,
+                    term.otherwise,
+                    term.given,
+                )
+            )
+
+    def _terms(self, lock: str, mode: str, held: Held | None) -> list[Terms]:
+        """When it happens; nothing if that cannot be told."""
+        found: list[list[Terms]] = []
+        for variant in sorted({leave.variant for leave in self._walk.exits}):
+            exits = [e for e in self._walk.exits if e.variant == variant]
+            some = [e for e in exits if _has(e, lock, mode, held is not None)]
+            if some:
+                found.append(self._apart(some, [e for e in exits if e not in some]))
+        return found[0] if found and all(terms == found[0] for terms in found) else []
+
+    def _apart(self, some: list[Exit], rest: list[Exit]) -> list[Terms]:
+        if not rest:
+            return [Terms(When.ALWAYS)]
+        given = _common_facts(some)
+        left = [e for e in rest if not _contradicts(e, given)]
+        facts = () if len(left) == len(rest) else self._portable_facts(given)
+        if facts is None:
+            facts, left = (), rest
+        if not left:
+            return [Terms(When.ALWAYS, given=facts)]
+        with_it, without = _signs(some), _signs(left)
+        if with_it and without and not set(with_it) & set(without):
+            when = _BY_SIGNS.get(with_it, When.MAYBE)
+            full = "".join(s for s in ANY if s not in with_it)
+            if when is not When.MAYBE:
+                return [Terms(when, "" if without == full else without, facts)]
+        return self._by_constant(some, left, facts)
+
+    def _by_constant(
+        self, some: list[Exit], left: list[Exit], facts: tuple[Fact, ...]
+    ) -> list[Terms]:
+        here, there = {e.constant for e in some}, {e.constant for e in left}
+        if "" in here | there or here & there or len(here | there) > MAX_RESULTS:
+            return []
+        self.results = tuple(sorted(here | there))
+        return [Terms(When.ALWAYS, "", (*facts, ("@=", const))) for const in sorted(here)]
+
+    def _portable_facts(self, facts: tuple[Fact, ...]) -> tuple[Fact, ...] | None:
+        """Conditions on parameters in a caller's words; None if one cannot be said."""
+        out: list[Fact] = []
+        for fact in facts:
+            base = knowledge.base_of(fact[0])
+            if base not in self._params:
+                return None
+            out.append(knowledge.about(fact, base, f"${self._params[base]}"))
+        return tuple(out)
 
 
-def _given_back(exits: Iterable[Exit], place_of: PlaceOf) -> tuple[Effect, ...]:
-    exits = list(exits)
-    out: list[Effect] = []
-    for lock, mode in sorted({pair for leave in exits for pair in leave.released}):
-        with_it = {e.value for e in exits if (lock, mode) in e.released}
-        without = {e.value for e in exits if (lock, mode) not in e.released}
-        template, cls = _portable(lock, "", place_of)
-        when = _when(with_it, without)
-        if template and when is not When.MAYBE:
-            out.append(Effect(template, "", mode, when, cls=cls))
-    return tuple(out)
+def _has(leave: Exit, lock: str, mode: str, held: bool) -> bool:
+    if held:
+        return any(h.lock == lock and h.mode == mode and not h.entry for h in leave.held)
+    return (lock, mode) in leave.released
+
+
+def _common_facts(exits: list[Exit]) -> tuple[Fact, ...]:
+    common = set(exits[0].params)
+    for leave in exits[1:]:
+        common &= set(leave.params)
+    return tuple(sorted(common))
+
+
+def _contradicts(leave: Exit, facts: Iterable[Fact]) -> bool:
+    known = frozenset(leave.params)
+    return any(knowledge.holds(known, fact) is False for fact in facts)
+
+
+def _signs(exits: Iterable[Exit]) -> str:
+    """The signs of the results of these ways out; empty if one has none."""
+    values = [leave.value for leave in exits]
+    return "" if VOID in values else "".join(s for s in ANY if any(s in v for v in values))
 
 
 def _asserted(exits: Iterable[Exit], place_of: PlaceOf) -> tuple[Effect, ...]:

@@ -410,6 +410,8 @@ class Classifier:
             type_ = struct.fields.get(prefix, "") if struct is not None else ""
             if place == len(path) - 1:
                 break
+            if type_.startswith("void*"):
+                return "", ""
             inner = self._tag(type_)
             if inner:
                 tag, struct, prefix = inner, self._struct(inner), ""

@@ -17,7 +17,6 @@ from reviewbot.locking.symbols import (
     StructRef,
     Symbols,
     VariableRef,
-    is_shared,
 )
 
 ROUNDS = 16
@@ -43,9 +42,7 @@ def function_refs(path: str, facts: FileFacts, first: int) -> Iterator[tuple[Fun
 def wrapper_names(refs: Iterable[FunctionRef]) -> frozenset[str]:
     """Names of functions after which a caller holds other locks than before."""
     return frozenset(
-        ref.name
-        for ref in refs
-        if ref.effects is not None and ref.effects.changes_held and is_shared(ref)
+        ref.name for ref in refs if ref.effects is not None and ref.effects.changes_held
     )
 
 

@@ -63,7 +63,7 @@ BIG = "=virt/f.c:big"
         ("int f(void)\n{\n\treturn mutex_trylock(&big);\n}\n", {(BIG, "nonzero")}, set()),
         (
             "bool f(void)\n{\n\tif (!mutex_trylock(&big))\n\t\treturn false;\n\treturn true;\n}\n",
-            {(BIG, "nonzero")},
+            {(BIG, "positive")},
             set(),
         ),
         ("int f(void)\n{\n\treturn mutex_lock_interruptible(&big);\n}\n", {(BIG, "zero")}, set()),

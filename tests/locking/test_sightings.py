@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reviewbot.locking import known as module
-from reviewbot.locking.known import Known, matches, recall, remember
 from reviewbot.locking.model import HazardKind
+from reviewbot.locking.sightings import Known, matches, recall, remember
 
 ONE = Known(HazardKind.FLUSH_CYCLE, ("struct a.lock", "work struct a.work"), (("a.c", "stop"),))
 TWO = Known(HazardKind.RECURSIVE_LOCK, ("first",), (("b.c", "f"), ("b.c", "g")))

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ways through a function that do not leave its locks as the other ways do.
+
+Most functions that leave a lock held mean to, and the walk cannot follow every
+condition by which they choose.  So a slip is told only where the function shows
+what it wants: it takes the lock itself and gives it back on another way, the
+result it returns does not tell the two ways apart, no argument does, and neither
+the taking nor the giving back hangs on a condition of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from reviewbot.locking import known as knowledge
+from reviewbot.locking.body import VOID
+from reviewbot.locking.effects import ANY, Exit, Held, Walk
+from reviewbot.locking.facts import Function
+from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES
+from reviewbot.locking.symbols import Place
+
+_DECLARED = ("__acquires", "__releases", "__cond_acquires")
+
+
+class Imbalance(msgspec.Struct, frozen=True, array_like=True):
+    """A way out with a lock that other ways out give back."""
+
+    node: str
+    instance: str
+    taken: int
+    """Line on which it was taken; 0 if the fault is an unlock of what is not held."""
+    call: str
+    """The call that took it; empty for an unlock of what is not held."""
+    leaves: int
+    """Line of the return, 0 for the end of the function; of the unlock for one of what is
+    not held."""
+
+
+def imbalances(
+    function: Function, walk: Walk, place_of: Callable[[str], tuple[Place, str]]
+) -> Iterable[Imbalance]:
+    """The slips of one function; *place_of* gives a lock's class and full expression."""
+    if walk.capped or any(a.startswith(_DECLARED) for a in function.annotations):
+        return
+    yield from _forgotten(walk, place_of)
+    yield from _not_held(walk, place_of)
+    yield from _asserted_and_dropped(walk, place_of)
+
+
+def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iterable[Imbalance]:
+    """Ways out that keep what the others give back."""
+    moved = {h.cls for leave in walk.exits for h in leave.held if "@" in h.lock}
+    for variant in {leave.variant for leave in walk.exits}:
+        exits = [leave for leave in walk.exits if leave.variant == variant]
+        for (lock, mode), held in _own(exits).items():
+            if held.kind in CPU_STATES:
+                continue
+            place, expression = place_of(lock)
+            names = {lock, place.cls}
+            if not place.cls or place.cls in moved or not walk.doubtful.isdisjoint(names):
+                continue
+            if walk.given_back.isdisjoint(names):
+                continue
+            keeping = [e for e in exits if any(_is(h, lock, mode) for h in e.held)]
+            rest = [e for e in exits if not any(h.lock == lock for h in e.held)]
+            for leave in odd_ones(keeping, rest):
+                sure = next(h for h in leave.held if _is(h, lock, mode))
+                yield Imbalance(place.cls, expression, sure.line, sure.call, leave.line)
+
+
+def _own(exits: Iterable[Exit]) -> dict[tuple[str, str], Held]:
+    """Locks that a way out keeps though the function took them itself."""
+    out: dict[tuple[str, str], Held] = {}
+    for leave in exits:
+        for held in leave.held:
+            if not (held.entry or held.unsure or "@" in held.lock):
+                out.setdefault((held.lock, held.mode), held)
+    return out
+
+
+def _is(held: Held, lock: str, mode: str) -> bool:
+    return held.lock == lock and held.mode == mode and not held.unsure
+
+
+def _not_held(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iterable[Imbalance]:
+    """Releases that find the lock held on one path and not on another."""
+    asserted = {h.cls or h.lock for leave in walk.exits for h in leave.held if h.entry}
+    for slip in walk.slips:
+        place, expression = place_of(slip.lock)
+        names = {slip.lock, place.cls}
+        if not place.cls or place.cls in CPU_OBJECTS or walk.doubtful & names:
+            continue
+        if walk.optional.isdisjoint(names) and asserted.isdisjoint(names):
+            yield Imbalance(place.cls, expression, 0, "", slip.line)
+
+
+def _asserted_and_dropped(
+    walk: Walk, place_of: Callable[[str], tuple[Place, str]]
+) -> Iterable[Imbalance]:
+    """Errors on which a lock goes that the function asserts its caller holds, and else keeps."""
+    for lock, mode in {pair for leave in walk.exits for pair in leave.released}:
+        dropping = [e for e in walk.exits if (lock, mode) in e.released]
+        keeping = [e for e in walk.exits if any(h.lock == lock and h.entry for h in e.held)]
+        place, expression = place_of(lock)
+        sure = place.cls and walk.doubtful.isdisjoint((lock, place.cls))
+        if sure and keeping and all(e.value == "-" for e in dropping):
+            for leave in dropping:
+                yield Imbalance(place.cls, expression, 0, "", leave.line)
+
+
+def odd_ones(some: list[Exit], rest: list[Exit]) -> list[Exit]:
+    """The ways out among *some* that neither the result nor a parameter tells from the *rest*.
+
+    A function that returns a lock held says so by its result.  A way out on an error
+    that keeps what success gives back is a slip, and so are two that report the same
+    and do not leave the same.
+    """
+    return [leave for leave in some if any(_alike(leave, other) for other in rest)]
+
+
+def _alike(keeping: Exit, other: Exit) -> bool:
+    if keeping.value != "-" and _told_by_caller(keeping, other):
+        return False
+    if VOID in (keeping.value, other.value):
+        return keeping.value == other.value
+    if keeping.constant and other.constant and keeping.constant != other.constant:
+        return keeping.value == other.value == "-"
+    if keeping.value == ANY:  # anything: a lock held on success, unless the others are as vague
+        return other.value == ANY
+    if keeping.value == "-":
+        return True
+    return other.value != ANY and bool(set(keeping.value) & set(other.value))
+
+
+def _told_by_caller(one: Exit, other: Exit) -> bool:
+    """Whether what is known of parameters tells two ways out apart."""
+    known = frozenset(other.params)
+    return any(knowledge.holds(known, fact) is False for fact in one.params)

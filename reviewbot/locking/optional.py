@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Locks that the source takes or gives back depending on a condition: ``if (c) unlock(l);``.
+
+Whoever writes this means that without the condition there is nothing to do.  If
+the condition is one that a walk cannot follow, the way around such an arm must not
+be called a forgotten unlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from reviewbot.locking.body import AROUND, BRANCH, SWITCH, Block
+
+MAX_ARM = 10
+"""Blocks in an arm; a longer one is no afterthought but half of the function."""
+
+Names = frozenset[str]
+
+
+@dataclass(slots=True)
+class Arms:
+    """What the arms of a flow's branches do that their other side does not."""
+
+    releases: dict[tuple[int, int], Names] = field(default_factory=dict)
+    """(block, the target that goes around the arm) to the locks given back in the arm."""
+    acquires: Names = frozenset()
+    """Locks taken in an arm and kept beyond it."""
+
+
+def find_arms(blocks: tuple[Block, ...], changes: Callable[[int], tuple[Names, Names]]) -> Arms:
+    """The optional arms of a flow; *changes* gives (taken, given back) of a block's calls."""
+    out = Arms()
+    per_block = [changes(number) for number in range(len(blocks))]
+    if not any(taken or given for taken, given in per_block):
+        return out
+    for number, block in enumerate(blocks):
+        for skip in _ways_around(block):
+            stops = {number, skip}
+            for arm in set(block.targets) - {skip}:
+                region = _region(blocks, arm, stops)
+                taken = _all(per_block[n][0] for n in region)
+                given = _all(per_block[n][1] for n in region)
+                if given - taken:
+                    key = (number, skip)
+                    out.releases[key] = out.releases.get(key, frozenset()) | (given - taken)
+                out.acquires |= taken - given
+    return out
+
+
+def _ways_around(block: Block) -> set[int]:
+    """The targets of a branch that leave out what the source makes depend on it.
+
+    ``if (c) goto out;`` goes around much too, but that is no condition of what it skips.
+    """
+    if block.jump == BRANCH and block.labels:
+        pairs = zip(block.targets, block.labels, strict=True)
+        return {target for target, label in pairs if label == AROUND}
+    return set(block.targets) if block.jump == SWITCH else set()
+
+
+def _all(names: Iterable[Names]) -> Names:
+    return frozenset().union(*names)
+
+
+def _region(blocks: tuple[Block, ...], start: int, stops: set[int]) -> set[int]:
+    """The blocks of an arm that comes together again with its other side; empty if none does."""
+    if start in stops:
+        return set()
+    region: set[int] = set()
+    joins = False
+    work = [start]
+    while work:
+        number = work.pop()
+        if number in stops:
+            joins = True
+            continue
+        if number in region:
+            continue
+        region.add(number)
+        if len(region) > MAX_ARM:
+            return set()
+        work.extend(blocks[number].targets)
+    return region if joins else set()
+
+
+def back_edges(blocks: tuple[Block, ...]) -> frozenset[tuple[int, int]]:
+    """(from, to) of the jumps that start another turn of a loop."""
+    out: set[tuple[int, int]] = set()
+    open_, done = 1, 2
+    colour = [0] * len(blocks)
+    work: list[tuple[int, int]] = [(0, 0)]
+    while work:
+        number, place = work.pop()
+        colour[number] = open_
+        targets = blocks[number].targets
+        if place < len(targets):
+            work.append((number, place + 1))
+            target = targets[place]
+            if colour[target] == open_:
+                out.add((number, target))
+            elif not colour[target]:
+                work.append((target, 0))
+        else:
+            colour[number] = done
+    return frozenset(out)
