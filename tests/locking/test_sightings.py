@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewbot.locking import known as module
+from reviewbot.locking import sightings as module
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.sightings import Known, matches, recall, remember
 
