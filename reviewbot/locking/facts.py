@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 import msgspec
 
@@ -22,7 +23,6 @@ from reviewbot.locking.declarations import (
     Variable,
     aggregates,
     definers,
-    includes,
     initialisers,
     spell_type,
     variables,
@@ -39,7 +39,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 1
+VERSION = 2
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 
@@ -92,12 +92,13 @@ class FileFacts(msgspec.Struct, frozen=True, array_like=True):
     variables: tuple[Variable, ...]
     definers: tuple[Definer, ...]
     initialisers: tuple[Initialiser, ...]
-    includes: tuple[str, ...]
     errors: int
     """Functions with a flow whose syntax tree has an error node."""
 
 
-_CALL = re.compile(rb"\b([A-Za-z_]\w*+)[ \t]*+\(")
+# For a text read backwards: from there the search is for "(", which is rare, and not for
+# any word.  A field's name is no callee.
+_CALL_REVERSED = re.compile(rb"\([ \t]*+(\w*+)(?<=[A-Za-z_])(?![ \t]*+(?:\.|>-))")
 _THROUGH_STRUCT = re.compile(rb"(?:->|\.)[ \t]*+([A-Za-z_]\w*+)[ \t]*+\(")
 _THROUGH_PARENTHESES = re.compile(rb"\(\*?([A-Za-z_]\w*+(?:(?:->|\.)\w++)++)\)[ \t]*+\(")
 _PICKED = re.compile(rb"\b([A-Za-z_]\w*+)[ \t]*+=[ \t]*+&?([A-Za-z_]\w*+)[ \t]*+;")
@@ -153,7 +154,8 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
     code, macros = split_directives(clean)
     lines = Lines(text)
     cuts = tuple(cut_functions(code))
-    outside = without_attributes(_outside(code, cuts))
+    plain = without_attributes(code)
+    outside = _outside(plain, cuts)
     local_names = frozenset(cut.name.encode("latin-1") for cut in cuts)
     functions: list[Function] = []
     errors = 0
@@ -173,8 +175,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
         typedefs,
         tuple(v for v in found if v.defined or _LOCK_TYPE.search(v.type)),
         tuple(definers(outside)),
-        tuple(initialisers(without_attributes(code))),
-        includes(text),
+        tuple(initialisers(plain)),
         errors,
     )
 
@@ -281,25 +282,24 @@ def lacks_flow(facts: FileFacts, wrappers: AbstractSet[str]) -> bool:
 
 def worth_a_flow(names: AbstractSet[str], vocabulary: AbstractSet[str]) -> bool:
     """Whether a function that makes these calls can hold, wait for or register anything."""
-    return not names.isdisjoint(vocabulary) or any(_LOCK_WORD.search(name) for name in names)
+    return not names.isdisjoint(vocabulary) or any(map(_speaks_of_locks, names))
+
+
+@lru_cache(1 << 16)
+def _speaks_of_locks(name: str) -> bool:
+    return _LOCK_WORD.search(name) is not None
 
 
 def _calls(body: bytes) -> tuple[set[bytes], set[bytes]]:
     """Names called directly, and chains called through a struct."""
-    names = set(_CALL.findall(body)) - _KEYWORDS
-    if b"->" not in body and b"." not in body:
-        return names, set()
+    names = {name[::-1] for name in set(_CALL_REVERSED.findall(body[::-1]))} - _KEYWORDS
     indirect: set[bytes] = set()
-    fields: set[bytes] = set()
     for match in _THROUGH_STRUCT.finditer(body):
         before = _CHAIN_BEFORE.search(body, max(0, match.start() - 120), match.start())
-        fields.add(match[1])
         if before is not None:
             chain = _last_expression(before[0])
             indirect.add(chain + match[0][: match[0].index(match[1])].strip() + match[1])
     indirect.update(_THROUGH_PARENTHESES.findall(body))
-    if fields:
-        names = (names - fields) | {name for name in names & fields if _called_plainly(body, name)}
     return names, indirect
 
 
@@ -307,13 +307,6 @@ def _last_expression(text: bytes) -> bytes:
     """``a->b[i].c`` at the end of a stretch of words and operators."""
     match = _EXPRESSION_END.search(text)
     return b"".join(match[0].split()) if match else b""
-
-
-def _called_plainly(body: bytes, name: bytes) -> bool:
-    return any(
-        not body[max(0, match.start() - 8) : match.start()].rstrip().endswith((b".", b"->"))
-        for match in re.finditer(rb"\b" + name + rb"[ \t]*+\(", body)
-    )
 
 
 _EXPRESSION_END = re.compile(rb"[A-Za-z_]\w*(?:\[[^\]]*\]|\s*(?:->|\.)\s*\w+)*\s*$")
@@ -395,6 +388,8 @@ def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str
 def _guards(code: bytes, lines: Lines) -> list[Function]:
     """Scope-based guards (linux/cleanup.h) as pairs of functions ``guard(x)``, ``~guard(x)``."""
     out: list[Function] = []
+    if not any(word in code for word in (b"DEFINE_GUARD", b"DEFINE_LOCK_GUARD", b"DEFINE_CLASS")):
+        return out
     for match in _GUARD_DEFINER.finditer(code):
         close = matching_paren(code, match.end() - 1)
         if close < 0:
