@@ -10,8 +10,11 @@ Resolving names across files is :mod:`reviewbot.locking.link`'s business.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -66,10 +69,11 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     static: bool
     line: int
     end: int
-    params: tuple[tuple[str, str], ...]
-    """(name, type) in order; read only for functions with flows."""
     returns: str
     """Type of the result for functions that return a pointer to a struct, else empty."""
+    macro: bool
+    params: tuple[tuple[str, str], ...]
+    """(name, type) in order; read only for functions with flows."""
     calls: str
     """Names called, each once, separated by blanks."""
     refs: str
@@ -80,7 +84,8 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     """``__must_hold(x)`` and its kin, as written."""
     flows: tuple[Flow, ...] = ()
     locals: dict[str, Local] = {}
-    macro: bool = False
+    opaque: bool = False
+    """Worth a flow, but its text makes none."""
 
 
 class FileFacts(msgspec.Struct, frozen=True, array_like=True):
@@ -94,6 +99,30 @@ class FileFacts(msgspec.Struct, frozen=True, array_like=True):
     initialisers: tuple[Initialiser, ...]
     errors: int
     """Functions with a flow whose syntax tree has an error node."""
+
+
+class HeadFunction(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of a :class:`Function`: what other files see of it."""
+
+    name: str
+    static: bool
+    line: int
+    end: int
+    returns: str
+    macro: bool
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of :class:`FileFacts`: what other files see of one.
+
+    Packed facts can be read as one; their other fields are passed over.
+    """
+
+    functions: tuple[HeadFunction, ...]
+    structs: tuple[Struct, ...]
+    typedefs: dict[str, str]
+    variables: tuple[Variable, ...]
+    definers: tuple[Definer, ...]
 
 
 # For a text read backwards: from there the search is for "(", which is rare, and not for
@@ -163,9 +192,8 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
         function, bad = _function(code, cut, lines, local_names, vocabulary)
         functions.append(function)
         errors += bad
-    for macro in macros:
-        if _MACRO_CALL.search(clean, macro.body, macro.end):
-            functions.append(_macro(clean, macro, lines, vocabulary))
+    for macro in _callers_among(clean, macros):
+        functions.append(_macro(clean, macro, lines, vocabulary))
     functions.extend(_guards(code, lines))
     structs, typedefs, with_body = aggregates(outside)
     found = (*with_body, *variables(outside))
@@ -239,14 +267,9 @@ def _function(
         if b"__" in head
         else ()
     )
-    flows: tuple[Flow, ...] = ()
-    locals_: dict[str, Local] = {}
-    params: tuple[tuple[str, str], ...] = ()
-    errors = 0
+    body_flow = _NO_FLOW
     if worth_a_flow(names, vocabulary):
-        params = parameters(code[cut.params[0] : cut.params[1]])
-        result = read_body(body, lines.at(cut.body), params)
-        flows, locals_, errors = result.flows, result.locals, min(result.errors, 1)
+        body_flow = _flow_of(code, cut, lines)
     returns = _RETURNS.search(
         code[cut.head : cut.params[0] - 1].rsplit(cut.name.encode("latin-1"), 1)[0]
     )
@@ -255,29 +278,120 @@ def _function(
         static=cut.static,
         line=lines.at(cut.head),
         end=lines.at(cut.end - 1),
-        params=params,
         returns=spell_type(returns[1]) + returns[2].decode() if returns else "",
+        macro=False,
+        params=body_flow.params,
         calls=" ".join(sorted(names)),
         refs=b" ".join(sorted(refs)).decode("latin-1"),
         indirect=tuple(receivers),
         sets=tuple(sets),
         annotations=annotations,
-        flows=flows,
-        locals=locals_,
+        flows=body_flow.flows,
+        locals=dict(body_flow.locals),
+        opaque=body_flow.opaque,
     )
-    return function, errors
+    return function, body_flow.errors
+
+
+class _BodyFlow(NamedTuple):
+    """What reading a function's body adds to it."""
+
+    params: tuple[tuple[str, str], ...] = ()
+    flows: tuple[Flow, ...] = ()
+    locals: Mapping[str, Local] = MappingProxyType({})
+    opaque: bool = False
+    errors: int = 0
+
+
+_NO_FLOW = _BodyFlow()
+
+
+def _flow_of(code: bytes, cut: Cut, lines: Lines) -> _BodyFlow:
+    params = parameters(code[cut.params[0] : cut.params[1]])
+    body = read_body(code[cut.body : cut.end], lines.at(cut.body), params)
+    return _BodyFlow(params, body.flows, body.locals, not body.flows, min(body.errors, 1))
+
+
+def _flow_of_macro(clean: bytes, macro: Macro, lines: Lines) -> _BodyFlow:
+    params = tuple((name, "") for name in macro.params)
+    body_text = _macro_body(clean, macro)
+    if len(body_text) >= _MAX_MACRO or b"#" in body_text:
+        return _BodyFlow(params, opaque=True)
+    expression = body_text.strip()
+    text = b"{ " + expression + (b" }" if expression.endswith((b";", b"}")) else b"; }")
+    body = read_body(text, lines.at(macro.body), params)
+    return _BodyFlow(params, body.flows, body.locals, not body.flows)
+
+
+def _macro_body(clean: bytes, macro: Macro) -> bytes:
+    return clean[macro.body : macro.end].replace(b"\\\n", b" \n")
+
+
+_MAX_MACRO = 4000
+"""Bytes of text from which on a macro is no lock wrapper."""
+
+
+def called_as(name: str) -> str:
+    """The word by which a callee is looked for: ``guard`` for all of ``~guard(mutex)``'s kind."""
+    return name.lstrip("~").partition("(")[0] if "(" in name else name
+
+
+def callees(function: Function) -> set[str]:
+    """Every name a function calls (:func:`called_as`), those of its scopes' ends included."""
+    names = set(function.calls.split())
+    for flow in function.flows:
+        for block in flow.blocks:
+            names.update(called_as(event.name) for event in block.events if "(" in event.name)
+    return names
 
 
 def lacks_flow(facts: FileFacts, wrappers: AbstractSet[str]) -> bool:
     """Whether a function calls one of *wrappers* and was read without a flow.
 
-    Which names are wrappers is known only when a tree has been linked; such a file
-    is read again with them in the vocabulary.
+    Which names are wrappers is known only when a tree has been linked, and the table of
+    primitives may have other entries than when the file was read; such a file gets the
+    flows that it lacks (:func:`add_flows`).
     """
-    return any(
-        not function.flows and not wrappers.isdisjoint(function.calls.split())
-        for function in facts.functions
+    return any(_is_poor(function, wrappers) for function in facts.functions)
+
+
+def _is_poor(function: Function, names: AbstractSet[str]) -> bool:
+    return (
+        not function.flows and not function.opaque and not names.isdisjoint(function.calls.split())
     )
+
+
+def add_flows(facts: FileFacts, text: bytes, names: AbstractSet[str]) -> FileFacts:
+    """*facts*, which were read from *text*, with the flows of what calls one of *names*."""
+    clean = without_comments(text)
+    code, macros = split_directives(clean)
+    lines = Lines(text)
+    cuts = tuple(cut_functions(code))
+    functions = list(facts.functions)
+    errors = facts.errors
+    sources: tuple[Cut | Macro, ...] = (*cuts, *_callers_among(clean, macros))
+    for place, source in enumerate(sources):
+        if not _is_poor(functions[place], names):
+            continue
+        flow = (
+            _flow_of(code, source, lines)
+            if isinstance(source, Cut)
+            else _flow_of_macro(clean, source, lines)
+        )
+        errors += flow.errors
+        functions[place] = msgspec.structs.replace(
+            functions[place],
+            params=flow.params,
+            flows=flow.flows,
+            locals=dict(flow.locals),
+            opaque=flow.opaque,
+        )
+    return msgspec.structs.replace(facts, functions=tuple(functions), errors=errors)
+
+
+def _callers_among(clean: bytes, macros: Iterable[Macro]) -> Iterator[Macro]:
+    """The macros that may call something."""
+    return (macro for macro in macros if _MACRO_CALL.search(clean, macro.body, macro.end))
 
 
 def worth_a_flow(names: AbstractSet[str], vocabulary: AbstractSet[str]) -> bool:
@@ -355,33 +469,27 @@ def _top_level_commas(text: bytes) -> list[bytes]:
 
 def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str]) -> Function:
     """A function-like macro, read as a function with untyped parameters."""
-    body = clean[macro.body : macro.end].replace(b"\\\n", b" \n")
-    calls, _ = _calls(body)
+    calls, _ = _calls(_macro_body(clean, macro))
     names = {call.decode("latin-1") for call in calls}
-    flows: tuple[Flow, ...] = ()
-    locals_: dict[str, Local] = {}
-    params = tuple((name, "") for name in macro.params)
-    line = lines.at(macro.body)
-    if worth_a_flow(names, vocabulary) and len(body) < 4000 and b"#" not in body:
-        expression = body.strip()
-        text = b"{ " + expression + (b" }" if expression.endswith((b";", b"}")) else b"; }")
-        result = read_body(text, line, params)
-        flows, locals_ = result.flows, result.locals
+    flow = _BodyFlow(params=tuple((name, "") for name in macro.params))
+    if worth_a_flow(names, vocabulary):
+        flow = _flow_of_macro(clean, macro, lines)
     return Function(
         name=macro.name,
         static=True,
-        line=line,
+        line=lines.at(macro.body),
         end=lines.at(macro.end),
-        params=params,
         returns="",
+        macro=True,
+        params=flow.params,
         calls=" ".join(sorted(names - {macro.name})),
         refs="",
         indirect=(),
         sets=(),
         annotations=(),
-        flows=flows,
-        locals=locals_,
-        macro=True,
+        flows=flow.flows,
+        locals=dict(flow.locals),
+        opaque=flow.opaque,
     )
 
 
@@ -421,8 +529,9 @@ def _guard_function(name: str, action: str, line: int) -> Function:
         static=False,
         line=line,
         end=line,
-        params=params,
         returns="",
+        macro=True,
+        params=params,
         calls=" ".join(call for call in calls if call not in ("=", "unreachable")),
         refs="",
         indirect=(),
@@ -430,5 +539,4 @@ def _guard_function(name: str, action: str, line: int) -> Function:
         annotations=(),
         flows=body.flows,
         locals=body.locals,
-        macro=True,
     )
