@@ -8,17 +8,22 @@ to this process is numbering and writing.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking import store as store_module
-from reviewbot.locking.cache import FactsCache, pack
-from reviewbot.locking.facts import FileFacts, lacks_flow, read_facts
-from reviewbot.locking.flow import Effects
+from reviewbot.locking.cache import FactsCache
+from reviewbot.locking.facts import FileFacts, called_as, callees
+from reviewbot.locking.flow import Effects, Walk
 from reviewbot.locking.graph import (
     Columns,
     Ids,
@@ -33,11 +38,12 @@ from reviewbot.locking.index import (
     CHUNK,
     Progress,
     Settings,
+    complete_facts,
     definer_types,
-    ensure_facts,
     fan_out,
+    name_key,
     quiet,
-    read_blobs,
+    read_heads,
     sources,
 )
 from reviewbot.locking.link import Linker, Queue, Queueing, Registration
@@ -46,6 +52,7 @@ from reviewbot.locking.store import Content, FileEntry, Store, StoreError
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names
 
+R = TypeVar("R")
 _KEEP_STORES = 8
 _LOCAL = 1 << 30
 """Callables from here on are numbered by a chunk for itself."""
@@ -67,10 +74,21 @@ def build_store(
     objects: ObjectStore, tree: str, settings: Settings, progress: Progress = quiet
 ) -> None:
     """Link a whole tree and write its store."""
-    files = sources(objects, tree)
-    ensure_facts(objects, files.values(), settings, progress)
-    _Build(objects, tree, files, settings, progress).run()
+    with _without_collector():
+        _Build(objects, tree, sources(objects, tree), settings, progress).run()
     store_module.prune(settings.cache / "trees", _KEEP_STORES)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """No cyclic garbage collection: millions of objects are made here, and none in a cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Build:
@@ -92,102 +110,97 @@ class _Build:
         self._entries: list[FileEntry] = []
         self._blobs = dict(sorted(files.items()))
         self._ends: dict[int, int] = {}
-        self._wrappers: frozenset[str] = frozenset()
-        self._callers: dict[str, list[int]] = {}
+        self._callees = _Callees()
+        self._walks: dict[int, bytes] = {}
+        self._stale: frozenset[str] = frozenset()
 
     def run(self) -> None:
         self._declare()
         self._find_wrappers()
         self._link()
 
-    def _facts(self) -> Iterator[tuple[str, str, FileFacts]]:
-        """(path, blob, facts) of every file, a batch at a time."""
-        paths = list(self._blobs)
-        with FactsCache(self._settings.facts_path) as cache:
-            for start in range(0, len(paths), CHUNK):
-                part = paths[start : start + CHUNK]
-                found = cache.get([self._blobs[path] for path in part])
-                for path in part:
-                    blob = self._blobs[path]
-                    facts = found.get(blob)
-                    if facts is None:
-                        text = self._objects.read_blob(blob)
-                        facts = read_facts(text, self._settings.primitives.flow_names)
-                        cache.put([(blob, pack(facts))])
-                    yield path, blob, facts
-                self._progress("collecting names", min(start + CHUNK, len(paths)), len(paths))
-
     def _declare(self) -> None:
         """Number the functions and take in every declaration."""
         definers = definer_types(self._settings.primitives)
         number = 0
-        for path, blob, facts in self._facts():
-            entry = FileEntry(path, blob, number, len(facts.functions))
+        blobs = list(self._blobs.values())
+        read = read_heads(self._objects, blobs, self._settings, self._progress)
+        for path, (blob, head, called) in zip(self._blobs, read, strict=True):
+            entry = FileEntry(path, blob, number, len(head.functions))
             self._entries.append(entry)
-            self._symbols.add_declarations(path, facts, definers)
-            for ref, end in function_refs(path, facts, number):
+            self._callees.add(called)
+            self._symbols.add_declarations(path, head, definers)
+            for ref, end in function_refs(path, head, number):
                 self._symbols.add_function(ref)
                 self._ends[ref.id] = end
-            for name in {name for f in facts.functions for name in f.calls.split()}:
-                self._callers.setdefault(name, []).append(len(self._entries) - 1)
             number += entry.count
+        self._callees.index()
 
     def _tasks(self, names: frozenset[str] | None) -> list[_Task]:
         """The files that call one of *names*, in chunks; all files for None."""
         entries = self._entries
         if names is not None:
-            callers = {number for name in names for number in self._callers.get(name, ())}
-            entries = [self._entries[number] for number in sorted(callers)]
-        chunks = [tuple(entries[n : n + CHUNK]) for n in range(0, len(entries), CHUNK)]
-        return [_Task(chunk, names) for chunk in chunks]
+            entries = [entries[number] for number in self._callees.files(names)]
+        # the files of one directory go to several workers: some have most of the locks
+        count = max(1, -(-len(entries) // CHUNK))
+        return [_Task(tuple(entries[n::count]), names) for n in range(count) if entries]
 
     def _find_wrappers(self) -> None:
         """Summaries of all functions, in rounds: a wrapper of a wrapper takes one more."""
+        known: frozenset[str] = frozenset()
+        self._stale = frozenset()
         changed: frozenset[str] | None = None
         for round_ in range(ROUNDS):
-            stage = f"finding lock wrappers {round_ + 1}"
             updates: dict[int, Effects | None] = {}
+            stage = f"finding lock wrappers {round_ + 1}"
             for packed in self._map(_summaries, self._tasks(changed), stage):
-                updates.update(
-                    msgspec.msgpack.decode(packed, type=list[tuple[int, Effects | None]])
-                )
-            known = self._wrappers
-            changed = self._apply(updates)
+                part = msgspec.msgpack.decode(packed, type=_Summarized)
+                updates.update(part.effects)
+                self._walks.update(part.walks)
+                for number in part.gone:
+                    self._walks.pop(number, None)
+            new = self._apply(updates)
+            wrappers = wrapper_names(new) - self._table
+            changed = wrappers | {ref.name for ref in new if is_shared(ref)} - self._table
             if not changed:
                 return
-            self._feed(self._wrappers - known)
+            self._feed(wrappers - known)
+            known |= wrappers
+        self._stale = frozenset(map(called_as, changed or ()))
 
-    def _apply(self, updates: Mapping[int, Effects | None]) -> frozenset[str]:
-        """Take in new summaries; the names by which callers see a change."""
-        new: list[FunctionRef] = []
-        for ref in list(self._symbols.all_functions()):
-            if ref.id in updates and updates[ref.id] != ref.effects:
-                new.append(msgspec.structs.replace(ref, effects=updates[ref.id]))
+    @property
+    def _table(self) -> frozenset[str]:
+        """What the kernel's own locking calls do is in the table, not in their bodies."""
+        return self._settings.primitives.names
+
+    def _apply(self, updates: Mapping[int, Effects | None]) -> list[FunctionRef]:
+        """Take in new summaries; the functions that have changed."""
+        new = [
+            msgspec.structs.replace(ref, effects=updates[ref.id])
+            for ref in self._symbols.all_functions()
+            if ref.id in updates and updates[ref.id] != ref.effects
+        ]
         self._symbols.replace_functions(new)
-        changed = wrapper_names(new)
-        self._wrappers |= changed
-        return changed | {ref.name for ref in new if is_shared(ref)}
+        return new
 
     def _feed(self, wrappers: frozenset[str]) -> None:
-        """Read files again that call a wrapper from a function without a flow."""
-        poor: list[str] = []
-        for packed in self._map(_poor, self._tasks(wrappers), "looking for callers"):
-            poor.extend(msgspec.msgpack.decode(packed, type=list[str]))
-        if poor:
-            vocabulary = self._settings.primitives.flow_names | self._wrappers
-            with FactsCache(self._settings.facts_path) as cache:
-                read_blobs(self._objects, poor, vocabulary, cache, self._settings, self._progress)
-
-    def _map(
-        self, work: Callable[[_Task], bytes], tasks: list[_Task], stage: str
-    ) -> Iterator[bytes]:
-        """Run *work* over *tasks* in processes that see the symbols as they are now."""
-        self._progress(stage, 0, len(tasks))
-        if len(tasks) <= 1:
-            _set_up_link(self._symbols, self._settings)
-            yield from map(work, tasks)
+        """Get the flows of functions that call a wrapper and were read without one."""
+        if not wrappers:
             return
-        results = fan_out(self._settings, work, tasks, _set_up_link, self._symbols, self._settings)
+        with FactsCache(self._settings.facts_path) as cache:
+            for made in self._map(_fed, self._tasks(wrappers), "reading callers of wrappers"):
+                cache.put(made)
+
+    def _map(self, work: Callable[[_Task], R], tasks: list[_Task], stage: str) -> Iterator[R]:
+        """Run *work* over *tasks* in processes that see what is known by now."""
+        self._progress(stage, 0, len(tasks))
+        worker = _LinkWorker(
+            self._objects.git_dir, self._symbols, self._settings, self._walks, self._stale
+        )
+        if len(tasks) > 1:
+            results = fan_out(self._settings, work, tasks, _set_up_link, worker)
+        else:
+            results = _work_here(work, tasks, worker)
         for done, result in enumerate(results, 1):
             self._progress(stage, done, len(tasks))
             yield result
@@ -235,6 +248,7 @@ class _Build:
             undefined=tuple(undefined),
             arrays=arrays,
             directories=directories,
+            wrappers=wrapper_names(self._symbols.all_functions()) - self._table,
         )
         about = {"tree": self._tree, "locks": locks, "unknown": unknown}
         store_module.write(self._settings.store_path(self._tree), content, about)
@@ -245,6 +259,46 @@ class _Task(msgspec.Struct, frozen=True):
 
     chunk: tuple[FileEntry, ...]
     changed: frozenset[str] | None
+
+
+class _Summarized(msgspec.Struct, frozen=True, array_like=True):
+    """The summaries of a chunk."""
+
+    effects: dict[int, Effects | None]
+    walks: dict[int, bytes]
+    """Packed walks by function."""
+    gone: list[int]
+    """Functions whose earlier walk no longer holds."""
+
+
+class _Callees:
+    """Which files call a name: pairs of a name's key and a file's number, sorted."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.uint32]] = []
+        self._keys = np.empty(0, np.uint32)
+        self._files = np.empty(0, np.int64)
+
+    def add(self, keys: NDArray[np.uint32]) -> None:
+        """Take in the names that the next file calls."""
+        self._parts.append(keys)
+
+    def index(self) -> None:
+        """Make what was added searchable."""
+        lengths = [len(part) for part in self._parts]
+        keys = np.concatenate(self._parts or [self._keys])
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._files = keys[order], np.repeat(np.arange(len(lengths)), lengths)[order]
+        self._parts = []
+
+    def files(self, names: Iterable[str]) -> list[int]:
+        """Numbers of the files that call one of *names*, in order; a few more may be among them."""
+        keys = np.unique(np.fromiter((name_key(called_as(name)) for name in names), np.uint32))
+        first = np.searchsorted(self._keys, keys, "left")
+        last = np.searchsorted(self._keys, keys, "right")
+        found = [self._files[a:b] for a, b in zip(first, last, strict=True)]
+        numbers: list[int] = np.unique(np.concatenate([*found, self._files[:0]])).tolist()
+        return numbers
 
 
 class _Linked(msgspec.Struct, frozen=True, array_like=True):
@@ -306,51 +360,89 @@ def _unpack(data: bytes, width: int) -> tuple[Ids, ...]:
     return tuple(np.array(column) for column in table)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _LinkWorker:
+    """What a worker sees: inherited by fork, not copied."""
+
+    git_dir: Path
     symbols: MemorySymbols
     settings: Settings
-    cache: FactsCache
+    walks: Mapping[int, bytes]
+    stale: frozenset[str]
 
 
 _link_worker: _LinkWorker | None = None
+_link_cache: FactsCache | None = None
 
 
-def _set_up_link(symbols: MemorySymbols, settings: Settings) -> None:
-    global _link_worker  # noqa: PLW0603 - a pool's worker keeps its cache open between tasks
-    _link_worker = _LinkWorker(symbols, settings, FactsCache(settings.facts_path))
+def _set_up_link(worker: _LinkWorker) -> None:
+    global _link_worker, _link_cache  # noqa: PLW0603 - kept between a pool's tasks
+    _link_worker = worker
+    _link_cache = FactsCache(worker.settings.facts_path)
+
+
+def _work_here(
+    work: Callable[[_Task], R], tasks: Iterable[_Task], worker: _LinkWorker
+) -> Iterator[R]:
+    """What :func:`fan_out` does, for a task or two that are not worth a process."""
+    global _link_worker, _link_cache  # noqa: PLW0603 - where the work looks for it
+    _set_up_link(worker)
+    try:
+        yield from map(work, tasks)
+    finally:
+        _worker()[1].close()
+        _link_worker = _link_cache = None
+
+
+def _worker() -> tuple[_LinkWorker, FactsCache]:
+    assert _link_worker is not None  # noqa: S101 - set by the pool's initialiser
+    assert _link_cache is not None  # noqa: S101 - set by the pool's initialiser
+    return _link_worker, _link_cache
 
 
 def _chunk_facts(chunk: Iterable[FileEntry]) -> Iterator[tuple[FileEntry, FileFacts]]:
-    assert _link_worker is not None  # noqa: S101 - set by the pool's initialiser
+    """The facts of a chunk; what has gone from the cache or is damaged is made again."""
+    worker, cache = _worker()
     entries = list(chunk)
-    found = _link_worker.cache.get([entry.blob for entry in entries])
+    found = cache.get([entry.blob for entry in entries])
+    missing = [entry.blob for entry in entries if entry.blob not in found]
+    if missing:
+        with ObjectStore(worker.git_dir) as objects:
+            names = worker.settings.primitives.flow_names
+            found.update(complete_facts(objects, cache, missing, names)[0])
     for entry in entries:
-        facts = found.get(entry.blob)
-        if facts is not None:
-            yield entry, facts
+        yield entry, found[entry.blob]
 
 
-def _poor(task: _Task) -> bytes:
-    wrappers = task.changed or frozenset()
-    return msgspec.msgpack.encode(
-        [entry.blob for entry, facts in _chunk_facts(task.chunk) if lacks_flow(facts, wrappers)]
-    )
+def _fed(task: _Task) -> list[tuple[str, bytes]]:
+    worker, cache = _worker()
+    names = worker.settings.primitives.flow_names | (task.changed or frozenset())
+    with ObjectStore(worker.git_dir) as objects:
+        _, made = complete_facts(objects, cache, [e.blob for e in task.chunk], names)
+    return made
 
 
 def _summaries(task: _Task) -> bytes:
-    assert _link_worker is not None  # noqa: S101 - set by the pool's initialiser
-    linker = Linker.of(_link_worker.symbols, _link_worker.settings.primitives)
-    out: list[tuple[int, Effects | None]] = []
+    worker, _ = _worker()
+    linker = Linker.of(worker.symbols, worker.settings.primitives)
+    out = _Summarized({}, {}, [])
+
+    def keep(number: int, walk: Walk | None) -> None:
+        if walk is None:
+            out.walks.pop(number, None)
+            out.gone.append(number)
+        else:
+            out.walks[number] = msgspec.msgpack.encode(walk)
+
     for entry, facts in _chunk_facts(task.chunk):
         refs = {place: entry.first + place for place in range(entry.count)}
-        out.extend(summarize_file(linker, entry.path, facts, refs, task.changed))
+        out.effects.update(summarize_file(linker, entry.path, facts, refs, task.changed, keep))
     return msgspec.msgpack.encode(out)
 
 
 def _links(task: _Task) -> bytes:
-    assert _link_worker is not None  # noqa: S101 - set by the pool's initialiser
-    linker = Linker.of(_link_worker.symbols, _link_worker.settings.primitives)
+    worker, _ = _worker()
+    linker = Linker.of(worker.symbols, worker.settings.primitives)
     numbering = Numbering(_LOCAL, 0, {}, {})
     rows = Rows()
     details: dict[int, bytes] = {}
@@ -361,7 +453,7 @@ def _links(task: _Task) -> bytes:
     locks = unknown = 0
     for entry, facts in _chunk_facts(task.chunk):
         numbers = {place: entry.first + place for place in range(entry.count)}
-        linked = linker.link(entry.path, facts, numbers)
+        linked = linker.link(entry.path, facts, numbers, _known_walks(worker, entry, facts))
         collect_file(linked, numbering, rows)
         for function in linked.functions:
             if function.uses or function.actions or function.imbalances:
@@ -380,6 +472,24 @@ def _links(task: _Task) -> bytes:
             registrations, queueings, queues, locks, unknown, undefined,
         )
     )  # fmt: skip
+
+
+def _known_walks(
+    worker: _LinkWorker, entry: FileEntry, facts: FileFacts
+) -> Callable[[int], Walk | None]:
+    """The walks of a file's functions that were kept and still hold."""
+
+    def walk_of(number: int) -> Walk | None:
+        packed = worker.walks.get(number)
+        function = facts.functions[number - entry.first]
+        if packed is None or not worker.stale.isdisjoint(callees(function)):
+            return None
+        return _WALK_DECODER.decode(packed)
+
+    return walk_of
+
+
+_WALK_DECODER = msgspec.msgpack.Decoder(Walk)
 
 
 def _pack(columns: tuple[Ids, ...]) -> bytes:

@@ -18,11 +18,22 @@ from pathlib import Path
 import msgspec
 
 from reviewbot.errors import ServiceError
-from reviewbot.locking.facts import FileFacts
+from reviewbot.locking.facts import FileFacts, Head
 
 _BATCH = 500
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(FileFacts)
+_HEAD_DECODER = msgspec.msgpack.Decoder(Head)
+
+
+def head_of(facts: FileFacts) -> bytes:
+    """The beginning of *facts*, encoded: a fraction of the whole."""
+    return _ENCODER.encode(_HEAD_DECODER.decode(_ENCODER.encode(facts)))
+
+
+def decode_head(data: bytes) -> Head:
+    """What :func:`head_of` gave."""
+    return _HEAD_DECODER.decode(data)
 
 
 def pack(facts: FileFacts) -> bytes:

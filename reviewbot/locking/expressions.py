@@ -9,6 +9,7 @@ MAX_ARGUMENT = 160
 """Characters of an argument or condition that are kept; a longer argument becomes empty."""
 
 _SPACE = re.compile(r"\s+")
+_BESIDE_OPERATOR = re.compile(r"(?<=\W) | (?=\W)")
 _NONZERO = re.compile(r"^(?:true|0*[1-9]\d*|IRQ_HANDLED)$")
 _NEGATIVE = re.compile(r"^(?:-E[A-Z0-9]+|-[1-9]\d*|ERR_PTR\(.*\)|PTR_ERR\(.*\)|ERR_CAST\(.*\))$")
 _LITERAL = re.compile(r"^-?(?:0x[0-9a-fA-F]+|\d+)[uUlL]*$|^-E[A-Z0-9]+$")
@@ -37,16 +38,21 @@ def is_flags(text: str) -> bool:
 
 def tight(text: str) -> str:
     """An expression in one spelling: no white space but between words."""
-    if not any(c in text for c in " \t\n"):
+    if " " not in text and "\t" not in text and "\n" not in text:
         return text
-    text = _SPACE.sub(" ", text.strip())
-    return re.sub(r"(?<=\W) | (?=\W)", "", text)
+    return _BESIDE_OPERATOR.sub("", _SPACE.sub(" ", text.strip()))
 
 
 def split_arguments(text: str) -> tuple[str, ...]:
     """Arguments of a call in one spelling; very long ones become empty."""
     if not text.strip():
         return ()
+    parts = text.split(",") if _BRACKET.search(text) is None else _outer_commas(text)
+    return tuple(one if len(one := tight(part)) <= MAX_ARGUMENT else "" for part in parts)
+
+
+def _outer_commas(text: str) -> list[str]:
+    """What stands between the commas outside of any brackets."""
     parts: list[str] = []
     depth = start = 0
     for match in _ARGUMENT_MARK.finditer(text):
@@ -60,7 +66,8 @@ def split_arguments(text: str) -> tuple[str, ...]:
         else:
             depth -= 1
     parts.append(text[start:])
-    return tuple(one if len(one := tight(part)) <= MAX_ARGUMENT else "" for part in parts)
+    return parts
 
 
+_BRACKET = re.compile(r"[()\[\]{}]")
 _ARGUMENT_MARK = re.compile(r"[,()\[\]{}]")

@@ -10,11 +10,15 @@ Resolving names across files is :mod:`reviewbot.locking.link`'s business.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
-from reviewbot.locking.body import RETURN, VOID, Block, Flow, Local, read_body
+from reviewbot.locking.body import Flow, Local, read_body
 from reviewbot.locking.declarations import (
     Definer,
     Initialiser,
@@ -22,7 +26,6 @@ from reviewbot.locking.declarations import (
     Variable,
     aggregates,
     definers,
-    includes,
     initialisers,
     spell_type,
     variables,
@@ -66,10 +69,11 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     static: bool
     line: int
     end: int
-    params: tuple[tuple[str, str], ...]
-    """(name, type) in order; read only for functions with flows."""
     returns: str
     """Type of the result for functions that return a pointer to a struct, else empty."""
+    macro: bool
+    params: tuple[tuple[str, str], ...]
+    """(name, type) in order; read only for functions with flows."""
     calls: str
     """Names called, each once, separated by blanks."""
     refs: str
@@ -80,7 +84,8 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     """``__must_hold(x)`` and its kin, as written."""
     flows: tuple[Flow, ...] = ()
     locals: dict[str, Local] = {}
-    macro: bool = False
+    opaque: bool = False
+    """Worth a flow, but its text makes none."""
 
 
 class FileFacts(msgspec.Struct, frozen=True, array_like=True):
@@ -92,12 +97,37 @@ class FileFacts(msgspec.Struct, frozen=True, array_like=True):
     variables: tuple[Variable, ...]
     definers: tuple[Definer, ...]
     initialisers: tuple[Initialiser, ...]
-    includes: tuple[str, ...]
     errors: int
     """Functions with a flow whose syntax tree has an error node."""
 
 
-_CALL = re.compile(rb"\b([A-Za-z_]\w*+)[ \t]*+\(")
+class HeadFunction(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of a :class:`Function`: what other files see of it."""
+
+    name: str
+    static: bool
+    line: int
+    end: int
+    returns: str
+    macro: bool
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of :class:`FileFacts`: what other files see of one.
+
+    Packed facts can be read as one; their other fields are passed over.
+    """
+
+    functions: tuple[HeadFunction, ...]
+    structs: tuple[Struct, ...]
+    typedefs: dict[str, str]
+    variables: tuple[Variable, ...]
+    definers: tuple[Definer, ...]
+
+
+# For a text read backwards: from there the search is for "(", which is rare, and not for
+# any word.  A field's name is no callee.
+_CALL_REVERSED = re.compile(rb"\([ \t]*+(\w*+)(?<=[A-Za-z_])(?![ \t]*+(?:\.|>-))")
 _THROUGH_STRUCT = re.compile(rb"(?:->|\.)[ \t]*+([A-Za-z_]\w*+)[ \t]*+\(")
 _THROUGH_PARENTHESES = re.compile(rb"\(\*?([A-Za-z_]\w*+(?:(?:->|\.)\w++)++)\)[ \t]*+\(")
 _PICKED = re.compile(rb"\b([A-Za-z_]\w*+)[ \t]*+=[ \t]*+&?([A-Za-z_]\w*+)[ \t]*+;")
@@ -161,7 +191,8 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
     code, macros = split_directives(clean)
     lines = Lines(text)
     cuts = tuple(cut_functions(code))
-    outside = without_attributes(_outside(code, cuts))
+    plain = without_attributes(code)
+    outside = _outside(plain, cuts)
     local_names = frozenset(cut.name.encode("latin-1") for cut in cuts)
     functions: list[Function] = []
     errors = 0
@@ -169,9 +200,8 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
         function, bad = _function(code, cut, lines, local_names, vocabulary)
         functions.append(function)
         errors += bad
-    for macro in macros:
-        if _MACRO_CALL.search(clean, macro.body, macro.end):
-            functions.append(_macro(clean, macro, lines, vocabulary))
+    for macro in _callers_among(clean, macros):
+        functions.append(_macro(clean, macro, lines, vocabulary))
     functions.extend(_guards(code, lines))
     structs, typedefs, with_body = aggregates(outside)
     found = (*with_body, *variables(outside))
@@ -181,8 +211,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
         typedefs,
         tuple(v for v in found if v.defined or _LOCK_TYPE.search(v.type)),
         tuple(definers(outside)),
-        tuple(initialisers(without_attributes(code))),
-        includes(text),
+        tuple(initialisers(plain)),
         errors,
     )
 
@@ -246,14 +275,9 @@ def _function(
         if b"__" in head
         else ()
     )
-    flows: tuple[Flow, ...] = ()
-    locals_: dict[str, Local] = {}
-    params: tuple[tuple[str, str], ...] = ()
-    errors = 0
+    body_flow = _NO_FLOW
     if worth_a_flow(names, vocabulary):
-        params = parameters(code[cut.params[0] : cut.params[1]])
-        result = read_body(body, lines.at(cut.body), params)
-        flows, locals_, errors = result.flows, result.locals, min(result.errors, 1)
+        body_flow = _flow_of(code, cut, lines)
     returns = _RETURNS.search(
         code[cut.head : cut.params[0] - 1].rsplit(cut.name.encode("latin-1"), 1)[0]
     )
@@ -262,52 +286,144 @@ def _function(
         static=cut.static,
         line=lines.at(cut.head),
         end=lines.at(cut.end - 1),
-        params=params,
         returns=spell_type(returns[1]) + returns[2].decode() if returns else "",
+        macro=False,
+        params=body_flow.params,
         calls=" ".join(sorted(names)),
         refs=b" ".join(sorted(refs)).decode("latin-1"),
         indirect=tuple(receivers),
         sets=tuple(sets),
         annotations=annotations,
-        flows=flows,
-        locals=locals_,
+        flows=body_flow.flows,
+        locals=dict(body_flow.locals),
+        opaque=body_flow.opaque,
     )
-    return function, errors
+    return function, body_flow.errors
+
+
+class _BodyFlow(NamedTuple):
+    """What reading a function's body adds to it."""
+
+    params: tuple[tuple[str, str], ...] = ()
+    flows: tuple[Flow, ...] = ()
+    locals: Mapping[str, Local] = MappingProxyType({})
+    opaque: bool = False
+    errors: int = 0
+
+
+_NO_FLOW = _BodyFlow()
+
+
+def _flow_of(code: bytes, cut: Cut, lines: Lines) -> _BodyFlow:
+    params = parameters(code[cut.params[0] : cut.params[1]])
+    body = read_body(code[cut.body : cut.end], lines.at(cut.body), params)
+    return _BodyFlow(params, body.flows, body.locals, not body.flows, min(body.errors, 1))
+
+
+def _flow_of_macro(clean: bytes, macro: Macro, lines: Lines) -> _BodyFlow:
+    params = tuple((name, "") for name in macro.params)
+    body_text = _macro_body(clean, macro)
+    if len(body_text) >= _MAX_MACRO or b"#" in body_text or _is_open_ended(body_text):
+        return _BodyFlow(params, opaque=True)  # what it does depends on its use
+    expression = body_text.strip()
+    value = b"return " if _IS_VALUE.match(expression) else b""
+    end = b" }" if expression.endswith((b";", b"}")) else b"; }"
+    text = b"{ " + value + expression + end
+    body = read_body(text, lines.at(macro.body), params)
+    return _BodyFlow(params, body.flows, body.locals, not body.flows)
+
+
+def _macro_body(clean: bytes, macro: Macro) -> bytes:
+    return clean[macro.body : macro.end].replace(b"\\\n", b" \n")
+
+
+_MAX_MACRO = 4000
+"""Bytes of text from which on a macro is no lock wrapper."""
+
+
+def called_as(name: str) -> str:
+    """The word by which a callee is looked for: ``guard`` for all of ``~guard(mutex)``'s kind."""
+    return name.lstrip("~").partition("(")[0] if "(" in name else name
+
+
+def callees(function: Function) -> set[str]:
+    """Every name a function calls (:func:`called_as`), those of its scopes' ends included."""
+    names = set(function.calls.split())
+    for flow in function.flows:
+        for block in flow.blocks:
+            names.update(called_as(event.name) for event in block.events if "(" in event.name)
+    return names
 
 
 def lacks_flow(facts: FileFacts, wrappers: AbstractSet[str]) -> bool:
     """Whether a function calls one of *wrappers* and was read without a flow.
 
-    Which names are wrappers is known only when a tree has been linked; such a file
-    is read again with them in the vocabulary.
+    Which names are wrappers is known only when a tree has been linked, and the table of
+    primitives may have other entries than when the file was read; such a file gets the
+    flows that it lacks (:func:`add_flows`).
     """
-    return any(
-        not function.flows and not wrappers.isdisjoint(function.calls.split())
-        for function in facts.functions
+    return any(_is_poor(function, wrappers) for function in facts.functions)
+
+
+def _is_poor(function: Function, names: AbstractSet[str]) -> bool:
+    return (
+        not function.flows and not function.opaque and not names.isdisjoint(function.calls.split())
     )
+
+
+def add_flows(facts: FileFacts, text: bytes, names: AbstractSet[str]) -> FileFacts:
+    """*facts*, which were read from *text*, with the flows of what calls one of *names*."""
+    clean = without_comments(text)
+    code, macros = split_directives(clean)
+    lines = Lines(text)
+    cuts = tuple(cut_functions(code))
+    functions = list(facts.functions)
+    errors = facts.errors
+    sources: tuple[Cut | Macro, ...] = (*cuts, *_callers_among(clean, macros))
+    for place, source in enumerate(sources):
+        if not _is_poor(functions[place], names):
+            continue
+        flow = (
+            _flow_of(code, source, lines)
+            if isinstance(source, Cut)
+            else _flow_of_macro(clean, source, lines)
+        )
+        errors += flow.errors
+        functions[place] = msgspec.structs.replace(
+            functions[place],
+            params=flow.params,
+            flows=flow.flows,
+            locals=dict(flow.locals),
+            opaque=flow.opaque,
+        )
+    return msgspec.structs.replace(facts, functions=tuple(functions), errors=errors)
+
+
+def _callers_among(clean: bytes, macros: Iterable[Macro]) -> Iterator[Macro]:
+    """The macros that may call something."""
+    return (macro for macro in macros if _MACRO_CALL.search(clean, macro.body, macro.end))
 
 
 def worth_a_flow(names: AbstractSet[str], vocabulary: AbstractSet[str]) -> bool:
     """Whether a function that makes these calls can hold, wait for or register anything."""
-    return not names.isdisjoint(vocabulary) or any(_LOCK_WORD.search(name) for name in names)
+    return not names.isdisjoint(vocabulary) or any(map(_speaks_of_locks, names))
+
+
+@lru_cache(1 << 16)
+def _speaks_of_locks(name: str) -> bool:
+    return _LOCK_WORD.search(name) is not None
 
 
 def _calls(body: bytes) -> tuple[set[bytes], set[bytes]]:
     """Names called directly, and chains called through a struct."""
-    names = set(_CALL.findall(body)) - _KEYWORDS
-    if b"->" not in body and b"." not in body:
-        return names, set()
+    names = {name[::-1] for name in set(_CALL_REVERSED.findall(body[::-1]))} - _KEYWORDS
     indirect: set[bytes] = set()
-    fields: set[bytes] = set()
     for match in _THROUGH_STRUCT.finditer(body):
         before = _CHAIN_BEFORE.search(body, max(0, match.start() - 120), match.start())
-        fields.add(match[1])
         if before is not None:
             chain = _last_expression(before[0])
             indirect.add(chain + match[0][: match[0].index(match[1])].strip() + match[1])
     indirect.update(_THROUGH_PARENTHESES.findall(body))
-    if fields:
-        names = (names - fields) | {name for name in names & fields if _called_plainly(body, name)}
     return names, indirect
 
 
@@ -315,13 +431,6 @@ def _last_expression(text: bytes) -> bytes:
     """``a->b[i].c`` at the end of a stretch of words and operators."""
     match = _EXPRESSION_END.search(text)
     return b"".join(match[0].split()) if match else b""
-
-
-def _called_plainly(body: bytes, name: bytes) -> bool:
-    return any(
-        not body[max(0, match.start() - 8) : match.start()].rstrip().endswith((b".", b"->"))
-        for match in re.finditer(rb"\b" + name + rb"[ \t]*+\(", body)
-    )
 
 
 _EXPRESSION_END = re.compile(rb"[A-Za-z_]\w*(?:\[[^\]]*\]|\s*(?:->|\.)\s*\w+)*\s*$")
@@ -370,38 +479,27 @@ def _top_level_commas(text: bytes) -> list[bytes]:
 
 def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str]) -> Function:
     """A function-like macro, read as a function with untyped parameters."""
-    body = clean[macro.body : macro.end].replace(b"\\\n", b" \n")
-    calls, _ = _calls(body)
+    calls, _ = _calls(_macro_body(clean, macro))
     names = {call.decode("latin-1") for call in calls}
-    flows: tuple[Flow, ...] = ()
-    locals_: dict[str, Local] = {}
-    params = tuple((name, "") for name in macro.params)
-    line = lines.at(macro.body)
-    worth = worth_a_flow(names, vocabulary)
-    if worth and (len(body) >= 4000 or b"#" in body or _is_open_ended(body)):
-        flows = (Flow((Block((), RETURN, VOID, (), (), line),)),)  # what it does depends on its use
-    elif worth:
-        expression = body.strip()
-        value = b"return " if _IS_VALUE.match(expression) else b""
-        end = b" }" if expression.endswith((b";", b"}")) else b"; }"
-        text = b"{ " + value + expression + end
-        result = read_body(text, line, params)
-        flows, locals_ = result.flows, result.locals
+    flow = _BodyFlow(params=tuple((name, "") for name in macro.params))
+    if worth_a_flow(names, vocabulary):
+        flow = _flow_of_macro(clean, macro, lines)
     return Function(
         name=macro.name,
         static=True,
-        line=line,
+        line=lines.at(macro.body),
         end=lines.at(macro.end),
-        params=params,
-        returns=_macro_type(body),
+        returns=_macro_type(_macro_body(clean, macro)),
+        macro=True,
+        params=flow.params,
         calls=" ".join(sorted(names - {macro.name})),
         refs="",
         indirect=(),
         sets=(),
         annotations=(),
-        flows=flows,
-        locals=locals_,
-        macro=True,
+        flows=flow.flows,
+        locals=dict(flow.locals),
+        opaque=flow.opaque,
     )
 
 
@@ -424,6 +522,8 @@ def _macro_type(body: bytes) -> str:
 def _guards(code: bytes, lines: Lines) -> list[Function]:
     """Scope-based guards (linux/cleanup.h) as pairs of functions ``guard(x)``, ``~guard(x)``."""
     out: list[Function] = []
+    if not any(word in code for word in (b"DEFINE_GUARD", b"DEFINE_LOCK_GUARD", b"DEFINE_CLASS")):
+        return out
     for match in _GUARD_DEFINER.finditer(code):
         close = matching_paren(code, match.end() - 1)
         if close < 0:
@@ -455,8 +555,9 @@ def _guard_function(name: str, action: str, line: int) -> Function:
         static=False,
         line=line,
         end=line,
-        params=params,
         returns="",
+        macro=True,
+        params=params,
         calls=" ".join(call for call in calls if call not in ("=", "unreachable")),
         refs="",
         indirect=(),
@@ -464,5 +565,4 @@ def _guard_function(name: str, action: str, line: int) -> Function:
         annotations=(),
         flows=body.flows,
         locals=body.locals,
-        macro=True,
     )

@@ -8,27 +8,31 @@ Stopping at any moment loses at most the batch in flight.
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
+import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from reviewbot.errors import ServiceError
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking import facts as facts_module
 from reviewbot.locking import frameworks
 from reviewbot.locking import store as store_module
-from reviewbot.locking.cache import FactsCache, pack
-from reviewbot.locking.facts import FileFacts, lacks_flow, read_facts
+from reviewbot.locking.cache import FactsCache, decode_head, head_of, pack
+from reviewbot.locking.facts import FileFacts, Head, add_flows, callees, lacks_flow, read_facts
 from reviewbot.locking.primitives import Primitives, Role
 
 LEFT_ASIDE = ("tools/", "Documentation/", "samples/", "scripts/")
@@ -56,14 +60,15 @@ class Settings:
 
     @property
     def fingerprint(self) -> str:
-        """Names the version of facts and stores; another one is never read."""
+        """Names the version of stores; another one is never read."""
         table = msgspec.json.encode(list(self.primitives.values()))
         code = f"{facts_module.VERSION}.{store_module.FORMAT}.{frameworks.text()}".encode()
         return sha256(code + table).hexdigest()[:12]
 
     @property
     def facts_path(self) -> Path:
-        return self.cache / f"facts-{self.fingerprint}.sqlite"
+        """The facts of this version: they do not depend on the table of primitives."""
+        return self.cache / f"facts-{facts_module.VERSION}.sqlite"
 
     def store_path(self, tree: str) -> Path:
         return self.cache / "trees" / f"{tree}-{self.fingerprint}"
@@ -110,42 +115,45 @@ _DEFINERS = {
 }  # fmt: skip
 
 
-def ensure_facts(
-    objects: ObjectStore, blobs: Iterable[str], settings: Settings, progress: Progress = quiet
-) -> None:
-    """Make the facts of *blobs* that the cache lacks."""
-    with FactsCache(settings.facts_path) as cache:
-        wanted = list(dict.fromkeys(blobs))
-        known = cache.known(wanted)
-        missing = [blob for blob in wanted if blob not in known]
-        if missing:
-            vocabulary = settings.primitives.flow_names
-            read_blobs(objects, missing, vocabulary, cache, settings, progress)
+class FileHead(NamedTuple):
+    """What a tree's names are made of: one file's."""
+
+    blob: str
+    head: Head
+    callees: NDArray[np.uint32]
+    """:func:`name_key` of every name that is called."""
 
 
-def read_blobs(
-    objects: ObjectStore,
-    blobs: list[str],
-    vocabulary: frozenset[str],
-    cache: FactsCache,
-    settings: Settings,
-    progress: Progress,
-) -> None:
-    """Make and store the facts of *blobs*, in parallel if there are many."""
-    if len(blobs) <= CHUNK:
-        cache.put(
-            (blob, pack(read_facts(text, vocabulary))) for blob, text in objects.read_blobs(blobs)
-        )
-        return
+def read_heads(
+    objects: ObjectStore, blobs: Sequence[str], settings: Settings, progress: Progress = quiet
+) -> Iterator[FileHead]:
+    """The heads of *blobs*, in order; makes and stores the facts that the cache lacks.
+
+    Facts are stored as they are made, so that an interrupted run keeps them.
+    """
     chunks = [blobs[n : n + CHUNK] for n in range(0, len(blobs), CHUNK)]
     done = 0
-    progress("reading source", 0, len(blobs))
-    for entries in fan_out(
-        settings, _make_facts, chunks, _set_up_facts, objects.git_dir, vocabulary
-    ):
-        cache.put(entries)
-        done += len(entries)
-        progress("reading source", done, len(blobs))
+    progress(READING, 0, len(blobs))
+    with FactsCache(settings.facts_path) as cache:
+        if len(chunks) > 1:
+            results = fan_out(settings, _read, chunks, _set_up_reader, objects.git_dir, settings)
+        else:
+            names = settings.primitives.flow_names
+            results = (_read_chunk(objects, cache, chunk, names) for chunk in chunks)
+        for read in results:
+            cache.put(read.made)
+            for blob, head, callees in read.heads:
+                yield FileHead(blob, decode_head(head), np.frombuffer(callees, np.uint32))
+            done += len(read.heads)
+            progress(READING, done, len(blobs))
+
+
+READING = "reading source"
+
+
+def name_key(name: str) -> int:
+    """A number to look up a callee's name by; two names may share one."""
+    return zlib.crc32(name.encode())
 
 
 def fan_out(
@@ -190,6 +198,10 @@ def _begin(initialise: Callable[..., None], args: tuple[object, ...]) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # What is inherited would be walked, and copied by the walk, at every collection; what
+    # a worker makes itself has no cycles and is freed by counting.
+    gc.freeze()
+    gc.disable()
     initialise(*args)
 
 
@@ -197,41 +209,70 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(slots=True)
-class _FactsWorker:
+class _Reader:
     objects: ObjectStore
+    cache: FactsCache
     vocabulary: frozenset[str]
 
 
-_facts_worker: _FactsWorker | None = None
+_reader: _Reader | None = None
 
 
-def _set_up_facts(git_dir: Path, vocabulary: frozenset[str]) -> None:
-    global _facts_worker  # noqa: PLW0603 - a pool's worker keeps its reader between tasks
-    _facts_worker = _FactsWorker(ObjectStore(git_dir), vocabulary)
+def _set_up_reader(git_dir: Path, settings: Settings) -> None:
+    global _reader  # noqa: PLW0603 - a pool's worker keeps its files open between tasks
+    vocabulary = settings.primitives.flow_names
+    _reader = _Reader(ObjectStore(git_dir), FactsCache(settings.facts_path), vocabulary)
 
 
-def _make_facts(blobs: list[str]) -> list[tuple[str, bytes]]:
-    assert _facts_worker is not None  # noqa: S101 - set by the pool's initialiser
-    return [
-        (blob, pack(read_facts(text, _facts_worker.vocabulary)))
-        for blob, text in _facts_worker.objects.read_blobs(blobs)
-    ]
+class _Read(NamedTuple):
+    """A chunk of files, read."""
+
+    made: list[tuple[str, bytes]]
+    """Packed facts that are not in the cache yet, by blob."""
+    heads: list[tuple[str, bytes, bytes]]
+
+
+def _read(blobs: Sequence[str]) -> _Read:
+    assert _reader is not None  # noqa: S101 - set by the pool's initialiser
+    return _read_chunk(_reader.objects, _reader.cache, blobs, _reader.vocabulary)
+
+
+def _read_chunk(
+    objects: ObjectStore, cache: FactsCache, blobs: Sequence[str], vocabulary: frozenset[str]
+) -> _Read:
+    found, made = complete_facts(objects, cache, blobs, vocabulary)
+    return _Read(made, [(blob, head_of(found[blob]), _callees(found[blob])) for blob in blobs])
+
+
+def _callees(facts: FileFacts) -> bytes:
+    names = {name for function in facts.functions for name in callees(function)}
+    return np.fromiter(map(name_key, names), np.uint32, len(names)).tobytes()
+
+
+def complete_facts(
+    objects: ObjectStore, cache: FactsCache, blobs: Iterable[str], names: frozenset[str]
+) -> tuple[dict[str, FileFacts], list[tuple[str, bytes]]]:
+    """Facts of *blobs* with flows of what calls *names*, and those that the cache lacks, packed."""
+    wanted = list(dict.fromkeys(blobs))
+    found = cache.get(wanted)
+    poor = [blob for blob in wanted if blob not in found or lacks_flow(found[blob], names)]
+    made: list[tuple[str, bytes]] = []
+    for blob, text in objects.read_blobs(poor):
+        known = found.get(blob)
+        facts = read_facts(text, names) if known is None else add_flows(known, text, names)
+        found[blob] = facts
+        made.append((blob, pack(facts)))
+    return found, made
 
 
 def facts_of(
     objects: ObjectStore, blobs: Iterable[str], settings: Settings, wrappers: frozenset[str]
 ) -> dict[str, FileFacts]:
     """Facts of a few blobs, from the cache or made now, with flows of what calls *wrappers*."""
-    wanted = list(dict.fromkeys(blobs))
-    vocabulary = settings.primitives.flow_names | wrappers
+    names = settings.primitives.flow_names | wrappers
     with FactsCache(settings.facts_path) as cache:
-        found = cache.get(wanted)
-        poor = [b for b in wanted if b not in found or lacks_flow(found[b], wrappers)]
-        new: list[tuple[str, bytes]] = []
-        for blob, text in objects.read_blobs(poor):
-            found[blob] = read_facts(text, vocabulary)
-            new.append((blob, pack(found[blob])))
-        cache.put(new)
+        found, made = complete_facts(objects, cache, blobs, names)
+        cache.put(made)
     return found
 
 

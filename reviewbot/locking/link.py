@@ -221,24 +221,29 @@ class Linker:
 
         return walk(function, lookup, class_of, _entry(function))
 
-    def summarize(
-        self,
-        function: Function,
-        lookup: Callable[[str], Effects | None],
-        classifier: Classifier,
+    def effects_of(
+        self, function: Function, walked: Walk, classifier: Classifier
     ) -> Effects | None:
-        """The effects of calling *function*, by walking it."""
-        result = self.walk(function, lookup, classifier)
+        """The effects of calling *function*, from the walk of it."""
         return summarize(
             function,
-            result,
+            walked,
             lambda lock: classifier.place(lock, function.locals, function.name),
             self.primitives,
         )
 
-    def link(self, file: str, facts: FileFacts, ids: Mapping[int, int]) -> LinkedFile:
-        """Everything the graph needs from *file*; ``ids[n]`` numbers ``facts.functions[n]``."""
-        return _FileLinker(self, file, facts, ids).link()
+    def link(
+        self,
+        file: str,
+        facts: FileFacts,
+        ids: Mapping[int, int],
+        walk_of: Callable[[int], Walk | None] = lambda _: None,
+    ) -> LinkedFile:
+        """Everything the graph needs from *file*; ``ids[n]`` numbers ``facts.functions[n]``.
+
+        *walk_of* gives the walk of a function by number if it is at hand.
+        """
+        return _FileLinker(self, file, facts, ids, walk_of).link()
 
 
 _GUARD_VARIANT = re.compile(r"_(?:try|intr|kill)\)$")
@@ -258,8 +263,16 @@ def _entry(function: Function) -> tuple[Held, ...]:
 class _FileLinker:
     """One file being linked."""
 
-    def __init__(self, linker: Linker, file: str, facts: FileFacts, ids: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        linker: Linker,
+        file: str,
+        facts: FileFacts,
+        ids: Mapping[int, int],
+        walk_of: Callable[[int], Walk | None],
+    ) -> None:
         self._linker = linker
+        self._walk_of = walk_of
         self._primitives = linker.primitives
         self._symbols = linker.symbols
         self._file = file
@@ -315,7 +328,9 @@ class _FileLinker:
         found: tuple[Imbalance, ...] = ()
         capped = False
         if function.flows:
-            result = self._linker.walk(function, self._lookup, self._classifier)
+            result = self._walk_of(own_id) or self._linker.walk(
+                function, self._lookup, self._classifier
+            )
             capped = result.capped
             uses = tuple(self._uses(function, result.points, calls, actions))
             slips = imbalances(function, result, lambda lock: self._place(lock, function))

@@ -93,6 +93,8 @@ class Content:
     """(name, file that calls it) of functions that no file defines."""
     arrays: Arrays
     directories: Mapping[str, int]
+    wrappers: frozenset[str]
+    """Names of shared functions after which a caller holds other locks than before."""
 
 
 class StoreError(Exception):
@@ -172,14 +174,9 @@ def _write_names(path: Path, content: Content) -> None:
                 for r in content.symbols.all_variables()
             ),
         )
-        wrappers = sorted(
-            {
-                ref.name
-                for ref in content.symbols.all_functions()
-                if ref.effects is not None and ref.effects.changes_held
-            }
+        db.executemany(
+            "INSERT INTO wrappers VALUES (?)", ((name,) for name in sorted(content.wrappers))
         )
-        db.executemany("INSERT INTO wrappers VALUES (?)", ((name,) for name in wrappers))
         db.executemany("INSERT INTO typedefs VALUES (?, ?)", content.symbols.all_typedefs().items())
         db.executemany("INSERT INTO directories VALUES (?, ?)", content.directories.items())
         db.executemany("INSERT INTO callables VALUES (?, ?)", content.callables.items())

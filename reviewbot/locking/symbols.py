@@ -18,7 +18,7 @@ import msgspec
 
 from reviewbot.locking.body import Local
 from reviewbot.locking.declarations import Variable
-from reviewbot.locking.facts import FileFacts, Function
+from reviewbot.locking.facts import FileFacts, Function, Head
 from reviewbot.locking.flow import Effects
 
 
@@ -157,13 +157,15 @@ class MemorySymbols:
 
     base: Symbols | None = None
     hidden: frozenset[str] = frozenset()
-    _own: dict[tuple[str, str], list[FunctionRef]] = field(default_factory=dict)
+    _own: dict[str, dict[str, list[FunctionRef]]] = field(default_factory=dict)
     _shared: dict[str, list[FunctionRef]] = field(default_factory=dict)
     _structs: dict[str, list[StructRef]] = field(default_factory=dict)
     _variables: dict[str, list[VariableRef]] = field(default_factory=dict)
     _typedefs: dict[str, str] = field(default_factory=dict)
 
-    def add_declarations(self, file: str, facts: FileFacts, definers: Mapping[str, str]) -> None:
+    def add_declarations(
+        self, file: str, facts: FileFacts | Head, definers: Mapping[str, str]
+    ) -> None:
         """Take in the types and variables of a file.
 
         *definers* maps a macro that defines a lock to the type it gives it.
@@ -189,21 +191,21 @@ class MemorySymbols:
         self._variables.setdefault(variable.name, []).append(ref)
 
     def add_function(self, ref: FunctionRef) -> None:
-        self._own.setdefault((ref.name, ref.file), []).append(ref)
+        self._own.setdefault(ref.file, {}).setdefault(ref.name, []).append(ref)
         if is_shared(ref):
             self._shared.setdefault(ref.name, []).append(ref)
 
     def replace_functions(self, refs: Iterable[FunctionRef]) -> None:
         """Put newer versions of functions (by id) in place of those added before."""
         for ref in refs:
-            lists = [self._own[ref.name, ref.file]]
+            lists = [self._own[ref.file][ref.name]]
             if is_shared(ref):
                 lists.append(self._shared[ref.name])
             for same in lists:
                 same[:] = [ref if old.id == ref.id else old for old in same]
 
     def all_functions(self) -> Iterable[FunctionRef]:
-        return (ref for refs in self._own.values() for ref in refs)
+        return (ref for names in self._own.values() for refs in names.values() for ref in refs)
 
     def all_structs(self) -> Iterable[StructRef]:
         return (ref for refs in self._structs.values() for ref in refs)
@@ -215,7 +217,8 @@ class MemorySymbols:
         return self._typedefs
 
     def own(self, name: str, file: str) -> list[FunctionRef]:
-        found = self._own.get((name, file), [])
+        names = self._own.get(file)
+        found = names.get(name, []) if names is not None else []
         if found or self.base is None or file in self.hidden:
             return found
         return self.base.own(name, file)

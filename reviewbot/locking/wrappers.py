@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from reviewbot.locking.facts import FileFacts
-from reviewbot.locking.flow import Effects
+from reviewbot.locking.facts import FileFacts, Function, Head, HeadFunction, called_as, callees
+from reviewbot.locking.flow import Effects, Walk
 from reviewbot.locking.link import Linker
 from reviewbot.locking.symbols import (
     Classifier,
@@ -23,9 +23,20 @@ ROUNDS = 16
 """How deep wrappers of wrappers are followed."""
 
 
-def function_refs(path: str, facts: FileFacts, first: int) -> Iterator[tuple[FunctionRef, int]]:
+Keep = Callable[[int, Walk | None], None]
+"""Called with a function's number and its walk; None if an earlier walk no longer holds."""
+
+
+def forget(number: int, walk: Walk | None) -> None:
+    """Keep no walk."""
+
+
+def function_refs(
+    path: str, facts: FileFacts | Head, first: int
+) -> Iterator[tuple[FunctionRef, int]]:
     """A reference, still without effects, and the last line of each function of a file."""
-    for place, function in enumerate(facts.functions):
+    functions: tuple[Function | HeadFunction, ...] = facts.functions
+    for place, function in enumerate(functions):
         ref = FunctionRef(
             first + place,
             function.name,
@@ -52,11 +63,13 @@ def summarize_file(
     facts: FileFacts,
     numbers: Mapping[int, int],
     changed: frozenset[str] | None,
+    keep: Keep = forget,
 ) -> list[tuple[int, Effects | None]]:
     """(number, effects) of a file's functions that have a flow.
 
     With *changed*, only of those that call one of these names.  Wrappers of the
-    file's own wrappers are followed within the file.
+    file's own wrappers are followed within the file.  The walks go to *keep*; they
+    hold as long as no callee's effects change.
     """
     classifier = Classifier(path, linker.symbols)
     own: dict[str, Effects | None] = {}
@@ -67,22 +80,38 @@ def summarize_file(
         local = Linker(_FileFirst(symbols, path, own), linker.primitives, linker.table)
         lookup = local.lookup(path)
         news: set[str] = set()
-        for place, function in enumerate(facts.functions):
-            if not function.flows:
-                continue
-            if pending is not None and pending.isdisjoint(function.calls.split()):
-                continue
-            effects = local.summarize(classifier.vetted(function), lookup, classifier)
+        for place, function in _callers(facts, pending):
+            vetted = classifier.vetted(function)
+            walk = local.walk(vetted, lookup, classifier)
+            effects = local.effects_of(vetted, walk, classifier)
             number = numbers[place]
-            if number not in out or out[number] != effects:
-                out[number] = effects
-                if effects is not None or own.get(function.name) is not None:
-                    own[function.name] = effects
-                    news.add(function.name)
-        if not news:
-            break
+            keep(number, walk)
+            before = out[number] if number in out else _known(symbols, path, function, number)
+            out[number] = effects
+            # what is in the table its callers know from there
+            if effects != before and function.name not in linker.primitives:
+                own[function.name] = effects
+                news.add(function.name)
         pending = frozenset(news)
+        if not pending:
+            break
+    else:
+        for place, _ in _callers(facts, pending):
+            keep(numbers[place], None)
     return list(out.items())
+
+
+def _known(symbols: Symbols, path: str, function: Function, number: int) -> Effects | None:
+    """The effects of a function as they were before."""
+    return next((ref.effects for ref in symbols.own(function.name, path) if ref.id == number), None)
+
+
+def _callers(facts: FileFacts, names: frozenset[str] | None) -> Iterator[tuple[int, Function]]:
+    """(place, function) of those with a flow that call one of *names*; of all for None."""
+    words = frozenset(map(called_as, names)) if names is not None else frozenset()
+    for place, function in enumerate(facts.functions):
+        if function.flows and (names is None or not words.isdisjoint(callees(function))):
+            yield place, function
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from reviewbot.locking.declarations import (
     Variable,
     aggregates,
     definers,
-    includes,
     initialisers,
     spell_type,
     variables,
@@ -232,11 +231,6 @@ struct table tables[] = {
         Initialiser("struct table", "run", "first", "tables"),
         Initialiser("struct table", "run", "second", "tables"),
     ]
-
-
-def test_includes() -> None:
-    text = b'#include <linux/kvm.h>\n # include "x.h"\n#include MACRO\n'
-    assert includes(text) == ("linux/kvm.h", "x.h")
 
 
 @pytest.mark.parametrize(

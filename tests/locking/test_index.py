@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking import facts as facts_module
 from reviewbot.locking.cache import FactsCache
 from reviewbot.locking.index import (
-    ensure_facts,
     facts_of,
     is_source,
+    read_heads,
     sources,
     stores,
 )
@@ -75,21 +76,38 @@ def test_only_plain_files_of_the_tree(lab: Lab, tmp_path: Path) -> None:
 # ---- facts ----
 
 
-def test_facts_are_made_once(lab: Lab) -> None:
+def refuse_to_read(monkeypatch: pytest.MonkeyPatch, known: set[str]) -> None:
+    """From now on reading one of these blobs is an error, in forked processes too."""
+    read = ObjectStore.read_blobs
+
+    def checked(self: ObjectStore, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        wanted = list(oids)
+        assert known.isdisjoint(wanted)
+        return read(self, wanted)
+
+    monkeypatch.setattr(ObjectStore, "read_blobs", checked)
+
+
+def test_facts_are_made_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     (tree,) = lab.trees(MANY)
     told: list[tuple[str, int, int]] = []
     with ObjectStore(lab.git_dir) as objects:
         blobs = list(sources(objects, tree).values())
-        ensure_facts(objects, blobs, lab.settings, lambda *what: told.append(what))
+        first = list(read_heads(objects, blobs, lab.settings, lambda *what: told.append(what)))
+        assert [read.blob for read in first] == blobs
         assert told[0][1] == 0
-        assert told[-1][1] == told[-1][2] == len(set(blobs))
-        told.clear()
-        ensure_facts(objects, blobs, lab.settings, lambda *what: told.append(what))
-        assert told == []
+        assert told[-1][1] == told[-1][2] == len(blobs)
+        refuse_to_read(monkeypatch, set(blobs))
+        again = list(read_heads(objects, blobs, lab.settings))
+        assert [(r.blob, r.head, r.callees.tolist()) for r in again] == [
+            (r.blob, r.head, r.callees.tolist()) for r in first
+        ]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupted_run_keeps_what_it_has(lab: Lab, workers: int) -> None:
+def test_an_interrupted_run_keeps_what_it_has(
+    lab: Lab, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tree,) = lab.trees(MANY)
     settings = replace(lab.settings, workers=workers)
 
@@ -98,15 +116,14 @@ def test_an_interrupted_run_keeps_what_it_has(lab: Lab, workers: int) -> None:
             raise KeyboardInterrupt
 
     with ObjectStore(lab.git_dir) as objects:
-        blobs = sources(objects, tree).values()
+        blobs = list(sources(objects, tree).values())
         with pytest.raises(KeyboardInterrupt):
-            ensure_facts(objects, blobs, settings, stop)
+            list(read_heads(objects, blobs, settings, stop))
         with FactsCache(settings.facts_path) as cache:
             kept = cache.known(blobs)
         assert 0 < len(kept) < len(MANY)
-        left: list[int] = []
-        ensure_facts(objects, blobs, settings, lambda _stage, _done, total: left.append(total))
-        assert left[0] == len(set(blobs)) - len(kept)
+        refuse_to_read(monkeypatch, kept)
+        list(read_heads(objects, blobs, settings))
         with FactsCache(settings.facts_path) as cache:
             assert cache.known(blobs) == set(blobs)
 
