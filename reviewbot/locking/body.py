@@ -53,7 +53,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     name: str
     args: tuple[str, ...]
     result: str
-    """The variable that gets the value, ``@n`` if a condition tests it, or empty."""
+    """The variable that gets the value, the call as written if a condition tests it, ``@n`` if
+    it is returned, or empty."""
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True):
@@ -371,6 +372,8 @@ class _Builder:
         if alternative is None:
             self._around.add(otherwise)
         else:
+            if consequence is not None and consequence.type != "goto_statement":
+                self._around |= {then, otherwise}
             for child in alternative.named_children:
                 self._statement(child)
         self._go(after)
@@ -823,9 +826,9 @@ class _Builder:
         """Run the events of an operand of a condition; its name there."""
         node = self._last(node)
         if node.type == "call_expression" and self._callee(node) not in _SILENT:
-            temporary = self._temporary()
-            self._call(node, temporary)
-            return temporary
+            result = self._spelled(node) or self._temporary()
+            self._call(node, result)
+            return result
         if node.type == "assignment_expression":
             self._expression(node, "")
             left = node.child_by_field_name("left")

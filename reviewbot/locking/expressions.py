@@ -13,7 +13,7 @@ _BESIDE_OPERATOR = re.compile(r"(?<=\W) | (?=\W)")
 _NONZERO = re.compile(r"^(?:true|0*[1-9]\d*|IRQ_HANDLED)$")
 _NEGATIVE = re.compile(r"^(?:-E[A-Z0-9]+|-[1-9]\d*|ERR_PTR\(.*\)|PTR_ERR\(.*\)|ERR_CAST\(.*\))$")
 _LITERAL = re.compile(r"^-?(?:0x[0-9a-fA-F]+|\d+)[uUlL]*$|^-E[A-Z0-9]+$")
-_FLAGS = re.compile(r"^[A-Z][A-Z0-9_]*(?:\|[A-Z][A-Z0-9_]*)*$")
+_FLAGS = re.compile(r"^_*[A-Z][A-Z0-9_]*(?:\|_*[A-Z][A-Z0-9_]*)*$")
 ZERO = frozenset({"0", "false", "NULL", "0L", "0UL", "0U"})
 
 

@@ -52,7 +52,7 @@ MAX_VISITS = 6000
 MAX_DEPTH = 16
 """Locks held at once; deeper nesting is a loop that takes one lock an element."""
 MAX_UNTOLD = 2
-"""Conditions of one effect that may be followed both ways."""
+"""Conditions of one call that may be followed both ways."""
 
 Lookup = Callable[[str], Effects | None]
 ClassOf = Callable[[str], str]
@@ -163,6 +163,7 @@ class _Walker:
         self._class_of = class_of
         self._blocks = flow.blocks
         self._variant = variant
+        self._at = 0
         self._lookup = lookup
         self._record = record
         self._locals = function.locals
@@ -200,6 +201,7 @@ class _Walker:
                 if state in states or len(states) >= 2 * MAX_STATES:
                     continue
             states.add(state)
+            self._at = number
             block = self._blocks[number]
             current = [state]
             for event in block.events:
@@ -263,7 +265,7 @@ class _Walker:
                 self._record.point(event, state)
             else:
                 self._record.nothing_released(event)
-            after = self._called(self._moved(state, event), event)
+            after = self._called(self._moved(state, event), event, effects)
             if effects is None:
                 out.append(after)
             else:
@@ -283,7 +285,7 @@ class _Walker:
         source = source if event.args and event.args[0].startswith("=") else ""
         held: dict[tuple[str, str], Held] = {}
         for lock in state.held:
-            words = WORDS.findall(lock.lock)
+            words = WORDS.findall(lock.lock) if not lock.lock.startswith("=") else []
             new = lock
             if target in words and "@" not in lock.lock:
                 cls = self._class_of(lock.lock) or lock.cls
@@ -308,9 +310,11 @@ class _Walker:
             known = knowledge.assign(known, event.result, event.args)
         return state if known is before else _State(state.held, state.released, known)
 
-    def _called(self, state: _State, event: Event) -> _State:
+    def _called(self, state: _State, event: Event, effects: Effects | None) -> _State:
         """After a call its result is new, and what it was given the address of may be."""
-        known = self._forget(state.known, event.result) if event.result else state.known
+        known = state.known
+        if event.result and not (event.result.endswith(")") and effects is None):
+            known = self._forget(known, event.result)  # else a test that comes out as before
         if known:
             for argument in event.args:
                 if argument.startswith("&"):
@@ -338,6 +342,8 @@ class _Walker:
                 for const in effects.results
                 if (after := knowledge.learn(s.known, f"{key}=={const}", True)) is not None
             ]
+        if self._is_too_vague(event, effects, key, state.known):
+            return states
         for effect in effects.releases:
             states = [a for s in states for a in self._either(event, effect, key, s, self._release)]
         for effect in effects.acquires:
@@ -348,6 +354,21 @@ class _Walker:
         if key not in self._interest.bases:
             states = [_State(s.held, s.released, self._forget(s.known, key)) for s in states]
         return states if len(states) == 1 else list(dict.fromkeys(states))
+
+    def _is_too_vague(self, event: Event, effects: Effects, key: str, known: Knowledge) -> bool:
+        """Whether what a call does hangs on more conditions than can be followed."""
+        untold: set[Fact] = set()
+        locks: set[str] = set()
+        for effect in (*effects.releases, *effects.acquires):
+            for fact in effect.given:
+                here, told = self._in_our_words(fact, event, key, known)
+                if told is None and not _is_given(fact):
+                    untold.add((here[0], ""))
+                    locks.add(self._named(effect, event))
+        if len(untold) <= MAX_UNTOLD:
+            return False
+        self._record.doubtful |= locks | {self._class(lock) for lock in locks}
+        return True
 
     def _either(
         self,
@@ -367,11 +388,8 @@ class _Walker:
             here, told = self._in_our_words(fact, event, key, known)
             if told is False:
                 return [state]
-            if told is None:
+            if told is None and not _is_given(fact):
                 untold.append(here)
-        if len(untold) > MAX_UNTOLD or effect.when is When.MAYBE:
-            self._record.doubtful |= {lock, self._class(lock, effect.cls)}
-            return [state]
         out: list[_State] = []
         for fact in untold:
             without = knowledge.suppose(known, fact, False)
@@ -384,7 +402,7 @@ class _Walker:
         yes, no = SIGNS[effect.when], effect.otherwise
         if effect.when is not When.ALWAYS:
             no = no or "".join(sign for sign in ANY if sign not in yes)
-            if not event.result and (yes == "0" or event.name.startswith("guard(")):
+            if key not in self._interest.asked:
                 no = ""  # whoever does not ask relies on it
         if (after := knowledge.narrow(known, key, yes)) is not None:
             out.append(happen(event, effect, lock, _State(state.held, state.released, after)))
@@ -464,7 +482,8 @@ class _Walker:
         cls = self._class(lock, effect.cls)
         position = self._held_at(state, lock, cls, effect)
         if position is None:
-            self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
+            if self._at not in self._arms.blocks:
+                self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
             if any(self._one(name, lock) for name, mode in state.released if mode == effect.mode):
                 return state
             return _State(state.held, state.released | {(lock, effect.mode)}, state.known)
@@ -606,6 +625,11 @@ class _Walker:
         if local is not None and local.type in _INTEGERS:
             return "-"
         return "+" if local is not None and local.type.endswith("*") else "-+"
+
+
+def _is_given(fact: Fact) -> bool:
+    """``if (!x) return;``: who does not know his x to be NULL does not mean it to be."""
+    return fact[0].startswith("$") and fact[1] in ("-+", "+", "0+")
 
 
 _INTEGERS = frozenset({"int", "long", "ssize_t", "s32", "s64"})

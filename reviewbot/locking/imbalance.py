@@ -18,9 +18,10 @@ from reviewbot.locking import known as knowledge
 from reviewbot.locking.body import VOID
 from reviewbot.locking.effects import ANY, Exit, Held, Walk
 from reviewbot.locking.facts import Function
-from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES
+from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES, builtin
 from reviewbot.locking.symbols import Place
 
+_TABLE = builtin()
 _DECLARED = ("__acquires", "__releases", "__cond_acquires")
 
 
@@ -55,19 +56,28 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
     for variant in {leave.variant for leave in walk.exits}:
         exits = [leave for leave in walk.exits if leave.variant == variant]
         for (lock, mode), held in _own(exits).items():
-            if held.kind in CPU_STATES:
-                continue
+            if held.kind in CPU_STATES or (held.kind == "semaphore" and held.call not in _TABLE):
+                continue  # a semaphore that a callee leaves down may be another context's to raise
             place, expression = place_of(lock)
             names = {lock, place.cls}
-            if not place.cls or place.cls in moved or not walk.doubtful.isdisjoint(names):
+            if not _is_sure(place.cls) or place.cls in moved or walk.doubtful & names:
                 continue
             if walk.given_back.isdisjoint(names):
                 continue
             keeping = [e for e in exits if any(_is(h, lock, mode) for h in e.held)]
-            rest = [e for e in exits if not any(h.lock == lock for h in e.held)]
+            rest = [
+                e
+                for e in exits
+                if not any(h.lock == lock or place_of(h.lock)[0].cls == place.cls for h in e.held)
+            ]
             for leave in odd_ones(keeping, rest):
                 sure = next(h for h in leave.held if _is(h, lock, mode))
                 yield Imbalance(place.cls, expression, sure.line, sure.call, leave.line)
+
+
+def _is_sure(cls: str) -> bool:
+    """Whether a class is known by its declaration, not by the function that returns the lock."""
+    return bool(cls) and not cls.endswith("()")
 
 
 def _own(exits: Iterable[Exit]) -> dict[tuple[str, str], Held]:
@@ -90,7 +100,7 @@ def _not_held(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Itera
     for slip in walk.slips:
         place, expression = place_of(slip.lock)
         names = {slip.lock, place.cls}
-        if not place.cls or place.cls in CPU_OBJECTS or walk.doubtful & names:
+        if not _is_sure(place.cls) or place.cls in CPU_OBJECTS or walk.doubtful & names:
             continue
         if walk.optional.isdisjoint(names) and asserted.isdisjoint(names):
             yield Imbalance(place.cls, expression, 0, "", slip.line)
@@ -102,12 +112,20 @@ def _asserted_and_dropped(
     """Errors on which a lock goes that the function asserts its caller holds, and else keeps."""
     for lock, mode in {pair for leave in walk.exits for pair in leave.released}:
         dropping = [e for e in walk.exits if (lock, mode) in e.released]
-        keeping = [e for e in walk.exits if any(h.lock == lock and h.entry for h in e.held)]
+        keeping = [
+            e for e in walk.exits if any(h.lock == lock and _is_assertion(h) for h in e.held)
+        ]
         place, expression = place_of(lock)
-        sure = place.cls and walk.doubtful.isdisjoint((lock, place.cls))
+        sure = _is_sure(place.cls) and walk.doubtful.isdisjoint((lock, place.cls))
         if sure and keeping and all(e.value == "-" for e in dropping):
             for leave in dropping:
                 yield Imbalance(place.cls, expression, 0, "", leave.line)
+
+
+def _is_assertion(held: Held) -> bool:
+    """Whether the function says that it is entered with the lock, rather than takes it again."""
+    primitive = _TABLE.get(held.call)
+    return held.entry and (primitive is None or not primitive.acquires)
 
 
 def odd_ones(some: list[Exit], rest: list[Exit]) -> list[Exit]:

@@ -32,6 +32,8 @@ class Interest:
     """The variables an expression mentions."""
     live: list[frozenset[str]]
     """For each block the expressions that it or a block behind it still asks for."""
+    asked: frozenset[str]
+    """Expressions that a branch, a return or an argument that decides asks for at all."""
     parameters: frozenset[str]
     """Expressions of parameters that are followed to the ways out."""
 
@@ -89,11 +91,12 @@ def find_interest(
         key
         for key, count in asked.keys.items()
         if key_base(key) in bases
-        and (count > 1 or knowledge.parse(key).op not in ("", "&") or key_base(key) in followed)
+        and (count > 1 or knowledge.parse(key).op != "&" or key_base(key) in followed)
     )
     words = {base: tuple(WORDS.findall(base)) for base in bases}
     live = _live(blocks, bases, asked.copies, parameters, effects_of)
-    return Interest(frozenset(bases), keys, words, live, frozenset(parameters))
+    seen = frozenset((*asked.bases, *asked.decide, *(source for _, source in asked.copies)))
+    return Interest(frozenset(bases), keys, words, live, seen, frozenset(parameters))
 
 
 def key_base(key: str) -> str:

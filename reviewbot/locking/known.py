@@ -7,11 +7,11 @@ A piece of knowledge is a pair:
 ``("x", "-0")``    the signs ``x`` can have (:mod:`reviewbot.locking.effects`)
 ``("x=", "C")``    ``x`` is the constant ``C``
 ``("c", "T")``     the condition ``c`` is true (``F``: false), for one that says nothing
-                   about a sign: ``flags&F_WAIT``, ``x==C``, ``a<b``
+                   about a sign: ``flags&F_WAIT``, ``x==C``
 =================  =====================================================================
 
 A condition is the key of a branch (:class:`reviewbot.locking.body.Block`): ``x``
-(is it non-zero), ``x<0``, ``x>0``, ``x==C``, ``x&C`` or any other text.  Names in
+(is it non-zero), ``x<0``, ``x>0``, ``x==C`` or ``x&C``, where x is any text.  Names in
 capitals are constants; two of different names have different values, and as flags
 they have no bit in common.
 """
@@ -29,7 +29,7 @@ Knowledge = frozenset[Fact]
 NOTHING: Knowledge = frozenset()
 
 _FLAG_TEST = re.compile(r"^([^&|=<>!()]+(?:->|\.)?[^&|=<>!()]*)&(?!&)\(?([A-Z_0-9|]+)\)?$")
-_CONSTANT = re.compile(r"^(?:-?\d\w*|-E[A-Z0-9]+|\(?[A-Z][A-Z0-9_]*(?:\|[A-Z][A-Z0-9_]*)*\)?)$")
+_CONSTANT = re.compile(r"^(?:-?\d\w*|-E[A-Z0-9]+|\(?_*[A-Z][A-Z0-9_]*(?:\|_*[A-Z][A-Z0-9_]*)*\)?)$")
 _UPPER = re.compile(r"[A-Z_0-9]+")
 
 
@@ -41,7 +41,7 @@ class Test(NamedTuple):
 
     base: str
     op: str
-    """``?`` non-zero, ``<`` or ``>`` than zero, ``==``, ``&``, or empty for any other text."""
+    """``?`` non-zero, ``<`` or ``>`` than zero, ``==`` or ``&``."""
     operand: str
 
 
@@ -58,8 +58,6 @@ def parse(key: str) -> Test:
     flags = _FLAG_TEST.match(key)
     if flags is not None:
         return Test(flags[1], "&", flags[2])
-    if any(c in key for c in "<>|&+*/%^ ") and "->" not in key:
-        return Test(key, "", "")
     return Test(key, "?", "")
 
 
@@ -95,11 +93,9 @@ def decide(known: Knowledge, key: str) -> bool | None:
     if not known:
         return None
     test = parse(key)
-    if test.op:
-        signs, const = value(known, test.base)
-        answer = _by_value(test, signs, const)
-        if answer is not None:
-            return answer
+    answer = _by_value(test, *value(known, test.base))
+    if answer is not None:
+        return answer
     if (key, "T") in known:
         return True
     return False if (key, "F") in known else None
@@ -163,6 +159,8 @@ def _assigned(known: Knowledge, what: tuple[str, ...]) -> list[tuple[str, str]]:
         if mark == "=" and is_constant(text):
             return [("=", text)]
         signs, const = value(known, text)
+        if mark == "~" and signs == "-+":
+            signs = "-"  # what becomes an error pointer, or comes from one, is an error code
         if mark == "?":
             signs = "".join(s for s in "-0" if s in signs.replace("+", "0"))
         if signs != ANY:

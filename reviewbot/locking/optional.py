@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from reviewbot.locking.body import AROUND, BRANCH, SWITCH, Block
+from reviewbot.locking.body import AROUND, BRANCH, GOTO, SWITCH, Block
 
 MAX_ARM = 10
 """Blocks in an arm; a longer one is no afterthought but half of the function."""
@@ -25,6 +25,8 @@ class Arms:
 
     releases: dict[tuple[int, int], Names] = field(default_factory=dict)
     """(block, the target that goes around the arm) to the locks given back in the arm."""
+    blocks: set[int] = field(default_factory=set)
+    """Blocks of arms that give a lock back."""
     acquires: Names = frozenset()
     """Locks taken in an arm and kept beyond it."""
 
@@ -38,6 +40,8 @@ def find_arms(blocks: tuple[Block, ...], changes: Callable[[int], tuple[Names, N
     for number, block in enumerate(blocks):
         for skip in _ways_around(block):
             stops = {number, skip}
+            if blocks[skip].jump == GOTO and not any(per_block[skip]) and all(block.labels):
+                stops.add(blocks[skip].targets[0])  # if … else …: both come together behind it
             for arm in set(block.targets) - {skip}:
                 region = _region(blocks, arm, stops)
                 taken = _all(per_block[n][0] for n in region)
@@ -45,6 +49,7 @@ def find_arms(blocks: tuple[Block, ...], changes: Callable[[int], tuple[Names, N
                 if given - taken:
                     key = (number, skip)
                     out.releases[key] = out.releases.get(key, frozenset()) | (given - taken)
+                    out.blocks |= region
                 out.acquires |= taken - given
     return out
 

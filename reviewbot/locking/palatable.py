@@ -16,6 +16,8 @@ _FOR_EACH = re.compile(rb"\b(\w*for_each\w*|\w+_foreach\w*)(?=\s*\()")
 _SCOPED = re.compile(rb"\b(scoped_guard|scoped_cond_guard|scoped_class)(?=\s*\()")
 _SCOPED_FAIL = re.compile(rb"(scoped_cond_guard\s*\(\s*\w+\s*,)([^,;{}]*)(,)")
 _STRUCT_ARGUMENT = re.compile(rb",\s*(?:struct|union|enum)(?=\s+\w+(?:\s*\**)\s*[,)])")
+_BEFORE_STRING = re.compile(rb'(?<=[(,])\s*(?:[A-Z_][A-Z0-9_]*\s+)+(?=")')
+"""``printk(KERN_ERR PFX "…")``: macros that are strings."""
 _CASE_RANGE = re.compile(rb"(?<=[\w'\s])\.\.\.[^:\n]*(?=:)")
 _PREPROCESSOR = re.compile(rb"^[ \t]*#[ \t]*(\w+)((?:\\\n|[^\n])*)\n?", re.M)
 
@@ -83,6 +85,8 @@ def _condition(word: bytes, rest: bytes, value: bool) -> bool:
 def palatable(text: bytes) -> Palatable:
     """Text that tree-sitter can parse."""
     text = without_attributes(text)
+    if b'"' in text:
+        text = _BEFORE_STRING.sub(blank, text)
     if b"..." in text:
         text = _CASE_RANGE.sub(blank, text)
     text = _STRUCT_ARGUMENT.sub(lambda m: b"," + blank(m)[1:], text)

@@ -23,6 +23,7 @@ class Role(StrEnum):
 
     ACQUIRE = "acquire"
     ACQUIRE_TRY = "acquire-try"
+    ACQUIRE_TRY_ZERO = "acquire-try-zero"
     ACQUIRE_ZERO = "acquire-zero"
     RELEASE = "release"
     HELD = "held"
@@ -80,7 +81,9 @@ class Primitive:
 
     @property
     def acquires(self) -> bool:
-        return self.role in (Role.ACQUIRE, Role.ACQUIRE_TRY, Role.ACQUIRE_ZERO)
+        return self.role in (
+            Role.ACQUIRE, Role.ACQUIRE_TRY, Role.ACQUIRE_TRY_ZERO, Role.ACQUIRE_ZERO,
+        )  # fmt: skip
 
     @property
     def waits(self) -> bool:

@@ -46,6 +46,7 @@ _WHEN = {
     Role.ACQUIRE: When.ALWAYS,
     Role.ACQUIRE_ZERO: When.ZERO,
     Role.ACQUIRE_TRY: When.NONZERO,
+    Role.ACQUIRE_TRY_ZERO: When.ZERO,
 }
 _BY_SIGNS = {signs: when for when, signs in SIGNS.items()}
 
@@ -147,20 +148,13 @@ class _Summary:
         if not terms:
             self.doubts.add(template)
             return
+        kind, irq, nested = (held.kind, held.irq, held.nested) if held else ("", "", False)
         for term in terms:
-            effects.append(
-                Effect(
-                    template,
-                    held.kind if held is not None else "",
-                    mode,
-                    term.when,
-                    held.irq if held is not None else "",
-                    held.nested if held is not None else False,
-                    cls,
-                    term.otherwise,
-                    term.given,
-                )
+            effect = Effect(
+                template, kind, mode, term.when, irq, nested, cls, term.otherwise, term.given
             )
+            if effect not in effects:  # two objects of one class may have no other name
+                effects.append(effect)
 
     def _terms(self, lock: str, mode: str, held: Held | None) -> list[Terms]:
         """When it happens; nothing if that cannot be told."""
