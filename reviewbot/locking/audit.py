@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reviewbot.locking.describe import Describer, grade_of
+from reviewbot.locking.describe import Describer
+from reviewbot.locking.grade import condition, grade
 from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Leg, Spot
@@ -167,7 +168,7 @@ def rank_of(view: View, finding: Finding) -> Rank:
         spread=0 if len(files) == 1 else 1 if len(set(map(directory_of, files))) == 1 else 2,
         virtual=virtual,
         calls=len(calls) - virtual,
-        conditional=grade_of(finding.kind) is Grade.CONDITIONAL,
+        conditional=grade(view, finding) is Grade.CONDITIONAL,
     )
 
 
@@ -223,21 +224,21 @@ def _order(sighting: Sighting) -> tuple[Rank, Spot, str, HazardKind, tuple[str, 
 def tell(view: View, hazards: Sequence[Standing]) -> list[AuditHazard]:
     """Hazards in words, with their proof; reads the source for line numbers."""
     describer = Describer(Finder(view, view.directories(())))
-    return [_told(describer, hazard) for hazard in hazards]
+    return [_told(view, describer, hazard) for hazard in hazards]
 
 
-def _told(describer: Describer, hazard: Standing) -> AuditHazard:
+def _told(view: View, describer: Describer, hazard: Standing) -> AuditHazard:
     first = hazard.first
     sites = tuple(_site(describer, one.finding) for one in hazard.sightings[:MAX_SITES])
     return AuditHazard(
         kind=first.kind,
-        grade=grade_of(first.kind),
+        grade=grade(view, first),
         classes=first.classes,
         sites=sites,
         more_sites=max(0, len(hazard.sightings) - MAX_SITES),
         scenario=describer.scenario(first),
         summary=describer.summary(first),
-        condition=describer.condition(first),
+        condition=condition(view, first),
     )
 
 

@@ -16,7 +16,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from reviewbot.locking.describe import Describer, grade_of
+from reviewbot.locking.describe import Describer
+from reviewbot.locking.grade import condition, grade
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.link import LinkedFunction
@@ -280,16 +281,16 @@ def _hazard(
     shown = next(
         (n, f) for n, f in reversed(list(enumerate(deciding.findings))) if f is not None
     ) if state is not ChangeState.REMOVED else (0, deciding.findings[0] or first)  # fmt: skip
-    describer = describers[shown[0]]
+    describer, shown_in = describers[shown[0]], snapshots[shown[0]].finder.view
     return Hazard(
         kind=first.kind,
-        grade=grade_of(first.kind),
+        grade=grade(shown_in, shown[1]),
         state=state,
         classes=first.classes,
         sites=described,
         scenario=describer.scenario(shown[1]),
         summary=describer.summary(shown[1]),
-        condition=describer.condition(shown[1]),
+        condition=condition(shown_in, shown[1]),
         patch=max(
             (s.patch for s in sites if s.patch is not None and s.state is state), default=None
         ),

@@ -14,7 +14,6 @@ from reviewbot.locking.link import OPS, Action, Taken
 from reviewbot.locking.model import (
     Chain,
     Evidence,
-    Grade,
     HazardKind,
     Scenario,
     ScenarioRow,
@@ -27,12 +26,6 @@ _WORDS = {
     "sysfs": "a user of the sysfs files of", "debugfs": "a user of the debugfs files of",
     "proc": "a user of the proc files of",
 }  # fmt: skip
-_CONDITIONAL = frozenset({HazardKind.WORKER_POOL_CYCLE})
-
-
-def grade_of(kind: HazardKind) -> Grade:
-    """How much has to come together for a hazard of this kind to bite."""
-    return Grade.CONDITIONAL if kind in _CONDITIONAL else Grade.DEFINITE
 
 
 class Describer:
@@ -296,26 +289,3 @@ class Describer:
     def _call_name(self, leg: Leg) -> str:
         action = self._finder.action(leg)
         return f"{action.call}()" if action is not None else "a wait"
-
-    def condition(self, finding: Finding) -> str:
-        """What else has to happen, for a conditional hazard."""
-        if finding.kind is not HazardKind.WORKER_POOL_CYCLE:
-            return ""
-        work = finding.closing[0].held
-        text = (
-            "Holding a mutex over an SRCU grace period is legal in itself. For this to deadlock,"
-            " blocked work items have to keep every worker that could run process_srcu() from"
-            " doing so: enough of them at once on the pool that the rcu_gp workqueue uses, and no"
-            " rescuer or new worker getting there first."
-        )
-        queues = self._view.queues_of(work)
-        flags = {flag for queue in queues for flag in self._view.flags_of(queue)}
-        names = ", ".join(queue.removeprefix("workqueue ") for queue in queues)
-        if queues and flags and all("WQ_UNBOUND" in flag for flag in flags):
-            text += (
-                f" {names} is unbound and does not share a per-CPU pool with rcu_gp: the cycle is"
-                " weaker still."
-            )
-        elif queues and flags:
-            text += f" {names} is bound and shares its per-CPU pool with rcu_gp."
-        return text

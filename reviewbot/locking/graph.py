@@ -337,6 +337,16 @@ class Graph:
             self._place[base.callables :] = own[base.callables :]
         self._fan: Ids | None = None
 
+    def candidates_of(self, virtual: int) -> int:
+        """How many functions a call through a struct may lead to."""
+        if self._fan is None:
+            self._fan = self._candidates()
+        return int(self._fan[virtual])
+
+    def is_wide(self, virtual: int) -> bool:
+        """Whether that is more than can all be meant."""
+        return self.candidates_of(virtual) > FEW_CANDIDATES
+
     def _wide(self, callers: Ids) -> NDArray[np.bool_]:
         """Which of *callers* are virtual with more candidates than can all be meant."""
         if self._fan is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from reviewbot.locking.describe import grade_of
-from reviewbot.locking.model import Grade, Hazard, HazardKind
+from reviewbot.locking.model import Hazard
 from tests.locking.scenarios import SCENARIOS
 from tests.locking.support import Reviews, of_kind
 
@@ -83,12 +82,6 @@ def test_a_call_through_a_table_says_so(reviews: Reviews) -> None:
     step = next(step for step in site.after.chain if step.indirect)
     assert step.indirect == "ops struct ops.run"
     assert step.what == "my_run"
-
-
-@pytest.mark.parametrize("kind", HazardKind)
-def test_grades(kind: HazardKind) -> None:
-    conditional = kind is HazardKind.WORKER_POOL_CYCLE
-    assert grade_of(kind) is (Grade.CONDITIONAL if conditional else Grade.DEFINITE)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

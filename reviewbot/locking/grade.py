@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How much has to come together for a hazard to bite, and what.
+
+A hazard is definite if the contexts it names are enough.  Whatever else it takes is
+a condition, and a report says it: that workers run out, that a call through a struct
+leads where it may lead, that two objects are one.
+"""
+
+from __future__ import annotations
+
+from reviewbot.locking.legs import Finding
+from reviewbot.locking.link import OPS
+from reviewbot.locking.model import Grade, HazardKind
+from reviewbot.locking.view import View
+
+
+def grade(view: View, finding: Finding) -> Grade:
+    """Whether a hazard needs more than the contexts it names."""
+    return Grade.CONDITIONAL if condition(view, finding) else Grade.DEFINITE
+
+
+def condition(view: View, finding: Finding) -> str:
+    """What else has to happen; empty if nothing does."""
+    parts = [_workers(view, finding.closing[0].held)] if _is_pool(finding) else []
+    if finding.kind is HazardKind.RECURSIVE_LOCK and _virtual(view, finding):
+        parts.append("Both are the same lock only if the callback is for the same object.")
+    for number in _virtual(view, finding):
+        count = view.graph.candidates_of(number)
+        if view.graph.is_wide(number):
+            member = view.callable_name(number).removeprefix(OPS)
+            parts.append(
+                f"The call through {member} must be one for this object: {count} functions stand"
+                " there."
+            )
+    return " ".join(dict.fromkeys(parts))
+
+
+def _is_pool(finding: Finding) -> bool:
+    return finding.kind is HazardKind.WORKER_POOL_CYCLE
+
+
+def _virtual(view: View, finding: Finding) -> list[int]:
+    """The calls through a struct that a hazard's proof needs."""
+    numbers = [n for leg in (finding.leg, *finding.closing) for n in leg.path]
+    return [number for number in dict.fromkeys(numbers) if view.function(number) is None]
+
+
+def _workers(view: View, work: str) -> str:
+    """What it takes for blocked work items to keep a grace period from ending."""
+    text = (
+        "Holding a mutex over an SRCU grace period is legal in itself. For this to deadlock,"
+        " blocked work items have to keep every worker that could run process_srcu() from"
+        " doing so: enough of them at once on the pool that the rcu_gp workqueue uses, and no"
+        " rescuer or new worker getting there first."
+    )
+    queues = view.queues_of(work)
+    flags = {flag for queue in queues for flag in view.flags_of(queue)}
+    names = ", ".join(queue.removeprefix("workqueue ") for queue in queues)
+    if queues and flags and all("WQ_UNBOUND" in flag for flag in flags):
+        text += (
+            f" {names} is unbound and does not share a per-CPU pool with rcu_gp: the cycle is"
+            " weaker still."
+        )
+    elif queues and flags:
+        text += f" {names} is bound and shares its per-CPU pool with rcu_gp."
+    return text

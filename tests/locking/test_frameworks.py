@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What frameworks hold: the table makes sense, and 6.12 has what it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reviewbot.errors import ConfigError
+from reviewbot.locking.frameworks import Callback, Frameworks, Running, builtin
+
+ENTRIES = sorted(builtin().members(), key=lambda entry: (entry[0], entry[1].context))
+GOOD: dict[str, Any] = {
+    "struct": "ops", "fields": ["open"], "held": ["big_lock"], "context": "process",
+    "source": "fs/x.c",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("member", "entry"), ENTRIES, ids=lambda value: str(value)[:60])
+def test_every_entry_makes_sense(member: str, entry: Callback) -> None:
+    tag, _, field = member.removeprefix("struct ").partition(".")
+    assert member.startswith("struct ") and tag.isidentifier()
+    assert field == "*" or field.isidentifier()
+    assert "/" in entry.source
+    for held in entry.held:
+        assert held.isidentifier() or held.startswith("struct ")
+    if entry.held:
+        assert entry.context is Running.PROCESS
+
+
+def test_a_member_is_looked_up_by_name_and_by_all() -> None:
+    table = Frameworks(
+        [GOOD, {**GOOD, "fields": ["*"], "except": ["close"], "held": ["other_lock"]}], "here"
+    )
+    assert [entry.held for entry in table.of("struct ops.open")] == [("big_lock",), ("other_lock",)]
+    assert [entry.held for entry in table.of("struct ops.read")] == [("other_lock",)]
+    assert table.of("struct ops.close") == ()
+    assert table.of("struct else.open") == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"context": "nowhere"}, "nowhere"),
+        ({"struct": None}, "struct"),
+        ({"fields": None}, "fields"),
+    ],
+)
+def test_an_entry_without_sense_is_refused(change: dict[str, Any], word: str) -> None:
+    merged = {**GOOD, **change}
+    table = {key: value for key, value in merged.items() if value is not None}
+    with pytest.raises(ConfigError, match=word):
+        Frameworks([table], "somewhere.toml")
