@@ -338,8 +338,11 @@ class _FileLinker:
         return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, found, capped)
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
-        what = primitive.what or "sleep"
-        action = Action(primitive.object, what, "", "write", 0, primitive.name, "", False, "", True)
+        what = primitive.what or ("" if primitive.lock else "sleep")
+        action = Action(
+            primitive.object, what, primitive.lock, primitive.mode, 0, primitive.name, "", False,
+            "", True,
+        )  # fmt: skip
         actions.setdefault(action, len(actions))
 
     def _callees(self, name: str) -> tuple[int, ...]:

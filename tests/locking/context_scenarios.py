@@ -150,6 +150,31 @@ static struct usb_driver dev_driver = {
 """
 
 
+MAPPING = """
+static int dev_mmap(struct file *f, struct vm_area_struct *vma)
+{
+	struct dev *d = f->private_data;
+
+	mutex_lock(&d->lock);
+	d->dead++;
+	mutex_unlock(&d->lock);
+	return 0;
+}
+
+long dev_read(struct dev *d, char *to, long size)
+{
+	long left = 0;
+
+@@
+	return left;
+}
+
+static const struct file_operations dev_files = {
+	.mmap = dev_mmap,
+};
+"""
+
+
 def in_kernel(
     kind: Kind, classes: str, site: str, text: str, bad: str, good: str, rest: Files | None = None
 ) -> Scenario:
@@ -202,6 +227,16 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
         Kind.RECURSIVE_LOCK, LOCK, "dev_resume>usb_reset", RESET,
         "\tmutex_lock(&d->lock);\n\tusb_reset(bound);\n\tmutex_unlock(&d->lock);",
         "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tusb_reset(bound);", USB,
+    ),
+    "a page fault under the mapping's lock": in_kernel(
+        Kind.LOCK_ORDER_INVERSION, f"{LOCK}|struct mm_struct.mmap_lock", "dev_read",
+        MAPPING,
+        "\tmutex_lock(&d->lock);\n\tleft = copy_to_user(to, d->buf, size);\n"
+        "\tmutex_unlock(&d->lock);",
+        "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n"
+        "\tleft = copy_to_user(to, d->buf, size);",
+        {"include/linux/fs.h": "struct file_operations {\n"
+         "\tint (*mmap)(struct file *f, struct vm_area_struct *vma);\n};\n"},
     ),
     "alias through a void pointer": in_kernel(
         Kind.FLUSH_CYCLE, f"{LOCK}|work struct dev.work", "dev_quit",

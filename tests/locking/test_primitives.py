@@ -38,7 +38,7 @@ def test_every_entry_makes_sense(entry: Primitive) -> None:
     if entry.acquires or entry.role is Role.RELEASE:
         assert entry.lock in KINDS
     if entry.role in (Role.WAIT, Role.SIGNAL, Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC):
-        assert entry.what
+        assert entry.what or entry.lock
     if entry.role is Role.REGISTER:
         assert entry.function >= 0 or entry.table >= 0 or entry.here or entry.what == "unordered"
     if entry.role is Role.QUEUE:
