@@ -138,7 +138,8 @@ def _asserted_and_dropped(
 def _is_assertion(held: Held) -> bool:
     """Whether the function says that it is entered with the lock, rather than takes it again."""
     primitive = _TABLE.get(held.call)
-    return held.entry and (primitive is None or not primitive.acquires)
+    asserts = primitive is not None and primitive.role is Role.HELD
+    return held.entry and (asserts or held.call == "__must_hold")
 
 
 def odd_ones(some: list[Exit], rest: list[Exit]) -> list[Exit]:
@@ -154,6 +155,9 @@ def odd_ones(some: list[Exit], rest: list[Exit]) -> list[Exit]:
 def _alike(keeping: Exit, other: Exit) -> bool:
     if keeping.value != "-" and _told_by_caller(keeping, other):
         return False
+    kept = {held.lock for held in keeping.held}
+    if any(not h.entry and h.lock not in kept for h in other.held):
+        return False  # it leaves one lock held or the other
     if VOID in (keeping.value, other.value):
         return keeping.value == other.value
     if keeping.constant and other.constant and keeping.constant != other.constant:
