@@ -147,6 +147,8 @@ class Exit(msgspec.Struct, frozen=True, array_like=True):
     """What is known of conditions on parameters."""
     variant: int = 0
     """Which reading of the preprocessor's conditions it belongs to."""
+    done: tuple[str, ...] = ()
+    """Locks taken here and given back on the way to this exit; told if the ways out differ."""
 
 
 class Slip(msgspec.Struct, frozen=True, array_like=True):

@@ -13,7 +13,7 @@ function do not agree without it: it tells which caller gets which way out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -39,6 +39,7 @@ from reviewbot.locking.interest import Interest, find_interest, parameter_of
 from reviewbot.locking.known import NOTHING, Knowledge
 from reviewbot.locking.names import WORDS, lock_expression, substitute
 from reviewbot.locking.optional import Arms, back_edges, find_arms
+from reviewbot.locking.primitives import CPU_STATES
 
 __all__ = [
     "Effect", "Effects", "Exit", "Held", "Point", "Slip", "Touch", "Walk", "When",
@@ -63,6 +64,16 @@ class _State:
     held: tuple[Held, ...] = ()
     released: frozenset[tuple[str, str]] = frozenset()
     known: Knowledge = NOTHING
+    done: frozenset[str] = frozenset()
+    """Locks taken here and given back, if that is followed at all."""
+
+    def knowing(self, known: Knowledge) -> _State:
+        """The state with this knowledge instead."""
+        return self if known is self.known else replace(self, known=known)
+
+    def holding(self, *held: Held) -> _State:
+        """The state with these locks held instead."""
+        return self if held == self.held else replace(self, held=held)
 
 
 _Call = tuple[int, str, tuple[str, ...], str]
@@ -103,9 +114,9 @@ def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[
     entered with (``__must_hold``).
     """
     start = _State(held=tuple(entry))
-    found = _walk(function, lookup, class_of, start, ask_parameters=False)
+    found = _walk(function, lookup, class_of, start, thorough=False)
     if any(not _agree(found.exits, number) for number in range(len(function.flows))):
-        again = _walk(function, lookup, class_of, start, ask_parameters=True)
+        again = _walk(function, lookup, class_of, start, thorough=True)
         if found.capped or not again.capped:
             return again
     return found
@@ -122,12 +133,12 @@ def _agree(exits: Iterable[Exit], variant: int) -> bool:
 
 
 def _walk(
-    function: Function, lookup: Lookup, class_of: ClassOf, start: _State, ask_parameters: bool
+    function: Function, lookup: Lookup, class_of: ClassOf, start: _State, thorough: bool
 ) -> Walk:
     record = _Record()
     capped = False
     for number, flow in enumerate(function.flows):
-        walker = _Walker(function, flow, number, lookup, class_of, record, ask_parameters)
+        walker = _Walker(function, flow, number, lookup, class_of, record, thorough)
         capped |= walker.run(start)
     points = tuple(
         Point(
@@ -158,19 +169,20 @@ class _Walker:
         lookup: Lookup,
         class_of: ClassOf,
         record: _Record,
-        ask_parameters: bool,
+        thorough: bool,
     ) -> None:
         self._class_of = class_of
         self._blocks = flow.blocks
         self._variant = variant
         self._at = 0
+        self._thorough = thorough
         self._lookup = lookup
         self._record = record
         self._locals = function.locals
         self._effects: dict[str, Effects | None] = {}
         self._own: frozenset[str] | None = None
         self._interest: Interest = find_interest(
-            flow.blocks, function.locals, self._effects_of, ask_parameters
+            flow.blocks, function.locals, self._effects_of, thorough
         )
         self._arms: Arms = find_arms(flow.blocks, self._changes)
         shared = {b for b in self._interest.bases if b not in function.locals and b[:1] != "@"}
@@ -197,7 +209,7 @@ class _Walker:
                 continue
             if len(states) >= MAX_STATES:
                 capped = True
-                state = _State(state.held, state.released)
+                state = state.knowing(NOTHING)
                 if state in states or len(states) >= 2 * MAX_STATES:
                     continue
             states.add(state)
@@ -208,7 +220,7 @@ class _Walker:
                 current = self._event(event, current)
                 if len(current) > MAX_STATES:
                     capped = True
-                    plain = dict.fromkeys(_State(s.held, s.released) for s in current)
+                    plain = dict.fromkeys(s.knowing(NOTHING) for s in current)
                     current = list(plain)[:MAX_STATES]
             for after in current:
                 for target, there in self._jump(number, after):
@@ -220,7 +232,7 @@ class _Walker:
         """In the next turn of a loop fields and globals may have other values."""
         shared = self._shared
         known = frozenset(f for f in state.known if knowledge.base_of(f[0]) not in shared)
-        return _State(state.held, state.released, known)
+        return state.knowing(known)
 
     def _project(self, state: _State, number: int) -> _State:
         """The state without what no later branch asks for."""
@@ -228,7 +240,7 @@ class _Walker:
             return state
         live = self._interest.live[number]
         known = frozenset(f for f in state.known if knowledge.base_of(f[0]) in live)
-        return state if known == state.known else _State(state.held, state.released, known)
+        return state if known == state.known else state.knowing(known)
 
     def _effects_of(self, name: str) -> Effects | None:
         if name not in self._effects:
@@ -294,21 +306,21 @@ class _Walker:
                 new = msgspec.structs.replace(lock, lock=target + lock.lock[len(source) :])
             held.setdefault((new.lock, new.mode), new)
         after = tuple(held.values())
-        return state if after == state.held else _State(after, state.released, state.known)
+        return state.holding(*after)
 
     def _told_apart(self, state: _State, event: Event) -> list[_State]:
         """``err = PTR_ERR_OR_ZERO(x)``: whoever asks err asks whether x is an error."""
         if not event.args or not event.args[0].startswith("?"):
             return [state]
         ways = (knowledge.narrow(state.known, event.args[0][1:], signs) for signs in ("-", "0+"))
-        return [_State(state.held, state.released, known) for known in ways if known is not None]
+        return [state.knowing(known) for known in ways if known is not None]
 
     def _assigned(self, state: _State, event: Event) -> _State:
         before = state.known
         known = self._forget(before, event.result)
         if event.result in self._interest.bases:
             known = knowledge.assign(known, event.result, event.args)
-        return state if known is before else _State(state.held, state.released, known)
+        return state.knowing(known)
 
     def _called(self, state: _State, event: Event, effects: Effects | None) -> _State:
         """After a call its result is new, and what it was given the address of may be."""
@@ -319,7 +331,7 @@ class _Walker:
             for argument in event.args:
                 if argument.startswith("&"):
                     known = self._forget(known, argument[1:])
-        return state if known is state.known else _State(state.held, state.released, known)
+        return state.knowing(known)
 
     def _forget(self, known: Knowledge, target: str) -> Knowledge:
         words = self._interest.words
@@ -337,7 +349,7 @@ class _Walker:
             states = [self._assert_held(event, effect, s) for s in states]
         if effects.results:
             states = [
-                _State(s.held, s.released, after)
+                s.knowing(after)
                 for s in states
                 for const in effects.results
                 if (after := knowledge.learn(s.known, f"{key}=={const}", True)) is not None
@@ -352,7 +364,7 @@ class _Walker:
             name = substitute(lock, event.args, self._locals)
             self._record.doubtful |= {name, self._class(name)}
         if key not in self._interest.bases:
-            states = [_State(s.held, s.released, self._forget(s.known, key)) for s in states]
+            states = [s.knowing(self._forget(s.known, key)) for s in states]
         return states if len(states) == 1 else list(dict.fromkeys(states))
 
     def _is_too_vague(self, event: Event, effects: Effects, key: str, known: Knowledge) -> bool:
@@ -394,7 +406,7 @@ class _Walker:
         for fact in untold:
             without = knowledge.suppose(known, fact, False)
             if without is not None:
-                out.append(_State(state.held, state.released, without))
+                out.append(state.knowing(without))
             with_it = knowledge.suppose(known, fact, True)
             if with_it is None:
                 return out
@@ -405,9 +417,9 @@ class _Walker:
             if key not in self._interest.asked:
                 no = ""  # whoever does not ask relies on it
         if (after := knowledge.narrow(known, key, yes)) is not None:
-            out.append(happen(event, effect, lock, _State(state.held, state.released, after)))
+            out.append(happen(event, effect, lock, state.knowing(after)))
         if no and (after := knowledge.narrow(known, key, no)) is not None:
-            out.append(_State(state.held, state.released, after))
+            out.append(state.knowing(after))
         return out
 
     def _in_our_words(
@@ -451,7 +463,7 @@ class _Walker:
         held = Held(
             lock, effect.kind, effect.mode, event.line, event.name, entry=True, cls=effect.cls
         )
-        return _State((*state.held, held), state.released, state.known)
+        return state.holding(*state.held, held)
 
     def _acquire(self, event: Event, effect: Effect, lock: str, state: _State) -> _State:
         held = Held(
@@ -467,14 +479,15 @@ class _Walker:
         regained = next((pair for pair in state.released if self._one(pair[0], lock)), None)
         if regained is not None:  # the caller's, given back to it: held on return as on entry
             back = msgspec.structs.replace(held, entry=True)
-            return _State((*state.held, back), state.released - {regained}, state.known)
+            left = state.released - {regained}
+            return replace(state, held=(*state.held, back), released=left)
         if len(state.held) >= MAX_DEPTH or any(
-            (h.entry and h.lock == lock and h.mode == held.mode)
+            (h.lock == lock and h.mode == held.mode and (h.entry or _is_exclusive(held)))
             or msgspec.structs.replace(h, unsure=False) == held
             for h in state.held
         ):
             return state
-        return _State((*state.held, held), state.released, state.known)
+        return state.holding(*state.held, held)
 
     def _release(self, event: Event, effect: Effect, lock: str, state: _State) -> _State:
         """Give back the same expression, or else the one held lock of the same class."""
@@ -486,15 +499,17 @@ class _Walker:
                 self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
             if any(self._one(name, lock) for name, mode in state.released if mode == effect.mode):
                 return state
-            return _State(state.held, state.released | {(lock, effect.mode)}, state.known)
+            return replace(state, released=state.released | {(lock, effect.mode)})
         found = state.held[position]
         held = state.held[:position] + state.held[position + 1 :]
         if found.entry:
-            return _State(held, state.released | {(lock, effect.mode)}, state.known)
+            return replace(state, held=held, released=state.released | {(lock, effect.mode)})
         if self._one(found.lock, lock) and not found.unsure:
             self._record.matched.add(place)
-        self._record.given_back |= {found.lock, self._class(found.lock, found.cls)}
-        return _State(held, state.released, state.known)
+        names = {found.lock, self._class(found.lock, found.cls)}
+        self._record.given_back |= names
+        done = state.done | names if self._thorough else state.done
+        return replace(state, held=held, done=done)
 
     def _one(self, name: str, other: str) -> bool:
         """Whether two names are of one lock: a lock of file scope has its class's name too."""
@@ -557,10 +572,7 @@ class _Walker:
             if key in self._interest.keys:
                 known = knowledge.learn(state.known, key, value)
             if known is not None:
-                after = state if known is state.known else _State(
-                    state.held, state.released, known
-                )  # fmt: skip
-                out.append((target, self._around(number, target, after)))
+                out.append((target, self._around(number, target, state.knowing(known))))
         return out
 
     def _around(self, number: int, target: int, state: _State) -> _State:
@@ -576,7 +588,7 @@ class _Walker:
             else h
             for h in state.held
         )  # fmt: skip
-        return state if held == state.held else _State(held, state.released, state.known)
+        return state.holding(*held)
 
     def _switch(self, number: int, key: str, state: _State) -> list[tuple[int, _State]]:
         block = self._blocks[number]
@@ -591,7 +603,7 @@ class _Walker:
         for target, label in cases:
             known = self._chosen(state.known, key, label, block.labels)
             if known is not None:
-                after = _State(state.held, state.released, known)
+                after = state.knowing(known)
                 out.append((target, self._around(number, target, after)))
         return out
 
@@ -614,9 +626,8 @@ class _Walker:
         if signs == "-+":
             signs = self._more_likely(key)
         params = tuple(sorted(f for f in state.known if self._interest.on_parameter(f)))
-        leave = Exit(
-            line, signs, const, state.held, tuple(sorted(state.released)), params, self._variant
-        )
+        released, done = tuple(sorted(state.released)), tuple(sorted(state.done))
+        leave = Exit(line, signs, const, state.held, released, params, self._variant, done)
         self._record.exits[leave] = None
 
     def _more_likely(self, key: str) -> str:
@@ -625,6 +636,11 @@ class _Walker:
         if local is not None and local.type in _INTEGERS:
             return "-"
         return "+" if local is not None and local.type.endswith("*") else "-+"
+
+
+def _is_exclusive(held: Held) -> bool:
+    """Whether nobody can take the lock twice."""
+    return held.mode == "write" and held.kind not in CPU_STATES
 
 
 def _is_given(fact: Fact) -> bool:

@@ -18,10 +18,12 @@ from reviewbot.locking import known as knowledge
 from reviewbot.locking.body import VOID
 from reviewbot.locking.effects import ANY, Exit, Held, Walk
 from reviewbot.locking.facts import Function
-from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES, builtin
+from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES, Role, builtin
 from reviewbot.locking.symbols import Place
 
 _TABLE = builtin()
+_NOT_ONES_OWN = CPU_STATES | {"semaphore"}
+"""What another context may give back, or what nests."""
 _DECLARED = ("__acquires", "__releases", "__cond_acquires")
 
 
@@ -56,8 +58,8 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
     for variant in {leave.variant for leave in walk.exits}:
         exits = [leave for leave in walk.exits if leave.variant == variant]
         for (lock, mode), held in _own(exits).items():
-            if held.kind in CPU_STATES or (held.kind == "semaphore" and held.call not in _TABLE):
-                continue  # a semaphore that a callee leaves down may be another context's to raise
+            if held.kind in _NOT_ONES_OWN or held.call.endswith("_non_owner"):
+                continue
             place, expression = place_of(lock)
             names = {lock, place.cls}
             if not _is_sure(place.cls) or place.cls in moved or walk.doubtful & names:
@@ -68,11 +70,22 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
             rest = [
                 e
                 for e in exits
-                if not any(h.lock == lock or place_of(h.lock)[0].cls == place.cls for h in e.held)
+                if not names.isdisjoint(e.done)
+                and not any(_may_be(h, held, place.cls, place_of) for h in e.held)
             ]
             for leave in odd_ones(keeping, rest):
                 sure = next(h for h in leave.held if _is(h, lock, mode))
                 yield Imbalance(place.cls, expression, sure.line, sure.call, leave.line)
+
+
+def _may_be(
+    other: Held, held: Held, cls: str, place_of: Callable[[str], tuple[Place, str]]
+) -> bool:
+    """Whether *other* is the lock *held* of class *cls*, or one that cannot be told from it."""
+    if other.lock == held.lock:
+        return True
+    known = place_of(other.lock)[0].cls or other.cls
+    return known == cls or (not known and other.kind == held.kind)
 
 
 def _is_sure(cls: str) -> bool:
@@ -125,7 +138,8 @@ def _asserted_and_dropped(
 def _is_assertion(held: Held) -> bool:
     """Whether the function says that it is entered with the lock, rather than takes it again."""
     primitive = _TABLE.get(held.call)
-    return held.entry and (primitive is None or not primitive.acquires)
+    asserts = primitive is not None and primitive.role is Role.HELD
+    return held.entry and (asserts or held.call == "__must_hold")
 
 
 def odd_ones(some: list[Exit], rest: list[Exit]) -> list[Exit]:
@@ -141,15 +155,18 @@ def odd_ones(some: list[Exit], rest: list[Exit]) -> list[Exit]:
 def _alike(keeping: Exit, other: Exit) -> bool:
     if keeping.value != "-" and _told_by_caller(keeping, other):
         return False
+    kept = {held.lock for held in keeping.held}
+    if any(not h.entry and h.lock not in kept for h in other.held):
+        return False  # it leaves one lock held or the other
     if VOID in (keeping.value, other.value):
         return keeping.value == other.value
     if keeping.constant and other.constant and keeping.constant != other.constant:
         return keeping.value == other.value == "-"
-    if keeping.value == ANY:  # anything: a lock held on success, unless the others are as vague
-        return other.value == ANY
     if keeping.value == "-":
         return True
-    return other.value != ANY and bool(set(keeping.value) & set(other.value))
+    if other.value == ANY and keeping.value != ANY:
+        return False  # an error that is not known to be one
+    return set(keeping.value) <= set(other.value)  # a vague value may be that of a success
 
 
 def _told_by_caller(one: Exit, other: Exit) -> bool:

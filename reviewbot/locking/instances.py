@@ -36,7 +36,7 @@ def same_object(view: View, leg: Leg) -> bool:
     taking = [a for a in actor.actions if a.node == leg.target and a.blocks and not a.nested]
     for use in detail.uses:
         for taken in use.held:
-            if taken.node != leg.held:
+            if taken.node != leg.held or taken.unsure:
                 continue
             if not leg.path:
                 action = detail.actions[use.action] if use.action >= 0 else None

@@ -59,6 +59,8 @@ class Taken(msgspec.Struct, frozen=True, array_like=True):
     entry: bool
     instance: str
     """The lock's expression in this function, with pointers followed: what it is locked on."""
+    unsure: bool = False
+    """It may have been given back, depending on a condition that was not followed."""
 
 
 class Action(msgspec.Struct, frozen=True, array_like=True):
@@ -400,7 +402,7 @@ class _FileLinker:
             if cls:
                 yield Taken(
                     cls, lock.kind, lock.mode, lock.line, lock.call, lock.irq, lock.nested,
-                    lock.entry, place.param or expression,
+                    lock.entry, place.param or expression, lock.unsure,
                 )  # fmt: skip
 
     def _primitive(self, function: Function, point: Point, primitive: Primitive) -> Action | None:

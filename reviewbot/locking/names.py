@@ -83,6 +83,8 @@ def substitute(lock: str, args: tuple[str, ...], locals_: Mapping[str, Local]) -
     argument, rest = args[int(digits[1])], lock[digits.end() :]
     if not argument:
         return ""
+    if WORDS.fullmatch(argument):
+        return lock_expression(argument + rest, locals_)
     base = lock_expression(argument, locals_)
     if not rest:
         return base
