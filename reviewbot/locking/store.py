@@ -236,6 +236,8 @@ class Store:
         self._structs: dict[str, list[StructRef]] = {}
         self._variables: dict[str, list[VariableRef]] = {}
         self._typedefs: dict[str, str | None] = {}
+        self._node_numbers: dict[str, int | None] = {}
+        self._node_names: dict[int, str] = {}
 
     def close(self) -> None:
         self._db.close()
@@ -350,12 +352,16 @@ class Store:
         return dict(self._rows("SELECT path, id FROM directories"))
 
     def node_number(self, name: str) -> int | None:
-        rows = self._rows("SELECT id FROM nodes WHERE name = ?", name)
-        return rows[0][0] if rows else None
+        if name not in self._node_numbers:
+            rows = self._rows("SELECT id FROM nodes WHERE name = ?", name)
+            self._node_numbers[name] = rows[0][0] if rows else None
+        return self._node_numbers[name]
 
     def node_name(self, number: int) -> str:
-        rows = self._rows("SELECT name FROM nodes WHERE id = ?", number)
-        return str(rows[0][0]) if rows else ""
+        if number not in self._node_names:
+            rows = self._rows("SELECT name FROM nodes WHERE id = ?", number)
+            self._node_names[number] = str(rows[0][0]) if rows else ""
+        return self._node_names[number]
 
     # handlers and queues
 

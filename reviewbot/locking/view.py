@@ -232,6 +232,8 @@ class View:
         self._lines: dict[str, list[str]] = {}
         self._refs: dict[int, FunctionRef | None] = {}
         self._details: dict[int, LinkedFunction | None] = {}
+        self._handlers: dict[str, list[Registration]] = {}
+        self._roles: dict[int, list[Registration]] = {}
         if overlay is None:
             self.graph = Graph(store.arrays, None, {})
         else:
@@ -315,20 +317,24 @@ class View:
 
     def registrations(self, node: str) -> list[Registration]:
         """Handlers of a work item, timer or other object."""
-        own, hidden = self._own()
-        stored = [r for r in self.store.registrations(node) if r.file not in hidden]
-        mine = [r for r in own.registrations if r.node == node] if own is not None else []
-        return [*stored, *mine]
+        if node not in self._handlers:
+            own, hidden = self._own()
+            stored = [r for r in self.store.registrations(node) if r.file not in hidden]
+            mine = [r for r in own.registrations if r.node == node] if own is not None else []
+            self._handlers[node] = [*stored, *mine]
+        return self._handlers[node]
 
     def registered(self, number: int) -> list[Registration]:
         """What a function is the handler of."""
-        own, hidden = self._own()
-        old = [number]
-        if own is not None:
-            old.extend(o for o, new in own.replaced.items() if new == number)
-        stored = [r for o in old for r in self.store.registered(o) if r.file not in hidden]
-        mine = [r for r in own.registrations if r.function == number] if own is not None else []
-        return [*stored, *mine]
+        if number not in self._roles:
+            own, hidden = self._own()
+            old = [number]
+            if own is not None:
+                old.extend(o for o, new in own.replaced.items() if new == number)
+            stored = [r for o in old for r in self.store.registered(o) if r.file not in hidden]
+            mine = [r for r in own.registrations if r.function == number] if own is not None else []
+            self._roles[number] = [*stored, *mine]
+        return self._roles[number]
 
     def runs_as(self, function: int) -> list[str]:
         """What a function is the handler of, and the queues that work is put on."""
