@@ -11,9 +11,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,7 +26,7 @@ from reviewbot.cli_audit import audit, explain
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
-from reviewbot.locking import inspect
+from reviewbot.locking import frameworks, inspect
 from reviewbot.locking.build import open_store
 from reviewbot.locking.facts import read_facts
 from reviewbot.locking.inspect import LockReport
@@ -243,16 +244,46 @@ def index_command(
 
 
 @app.command()
-def primitives(as_json: JsonOption = False, config_file: ConfigOption = None) -> None:
+def primitives(
+    callbacks: Annotated[
+        bool,
+        typer.Option("--frameworks", help="List what frameworks hold when they call back instead."),
+    ] = False,
+    as_json: JsonOption = False,
+    config_file: ConfigOption = None,
+) -> None:
     """List the locking calls that the checker knows by name, yours included."""
-    table = index_settings(config.load(config_file)).primitives
-    if as_json:
-        say(json.dumps([entry.to_dict() for entry in table.values()], indent=2))
+    if callbacks:
+        known = list(frameworks.builtin().members())
+        rows = [
+            (member, ", ".join(entry.held), entry.context.value, entry.source)
+            for member, entry in known
+        ]
+        values = [{"member": member, **entry.to_dict()} for member, entry in known]
+        _print_table(("member", "held", "context", "source"), rows, values, as_json)
         return
-    shown = Table("name", "role", "lock or what", "argument", "header", box=None)
-    for entry in table.values():
-        place = str(entry.arg) if entry.arg >= 0 else entry.object
-        shown.add_row(entry.name, entry.role.value, entry.lock or entry.what, place, entry.header)
+    table = list(index_settings(config.load(config_file)).primitives.values())
+    calls = [
+        (e.name, e.role.value, e.lock or e.what, str(e.arg) if e.arg >= 0 else e.object, e.header)
+        for e in table
+    ]
+    head = ("name", "role", "lock or what", "argument", "header")
+    _print_table(head, calls, [entry.to_dict() for entry in table], as_json)
+
+
+def _print_table(
+    head: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]],
+    values: list[dict[str, Any]],
+    as_json: bool,
+) -> None:
+    """Print a table, or the values it is made of."""
+    if as_json:
+        say(json.dumps(values, indent=2))
+        return
+    shown = Table(*head, box=None)
+    for row in rows:
+        shown.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else 200)
     with console.capture() as text:
         console.print(shown)

@@ -36,6 +36,9 @@ class Callback:
     context: Running
     source: str
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"held": list(self.held), "context": self.context.value, "source": self.source}
+
 
 class Frameworks:
     """The table by (struct, member)."""

@@ -19,6 +19,7 @@ from reviewbot.kernel.apply import apply_series
 from reviewbot.kernel.base import choose_base
 from reviewbot.kernel.model import ApplyState, Base, BaseHow
 from reviewbot.kernel.repository import Repository, Scratch
+from reviewbot.locking import frameworks
 from reviewbot.locking.compare import compare
 from reviewbot.locking.index import Settings, is_source
 from reviewbot.locking.model import ChangeState, Comparison, Grade, Hazard, HazardKind, Verdict
@@ -110,6 +111,19 @@ def the_hazard(comparison: Comparison) -> Hazard:
 
 def sites(hazard: Hazard) -> dict[tuple[str, str], str]:
     return {(site.function, site.via): site.state.value for site in hazard.sites}
+
+
+def test_the_kernel_has_what_frameworks_are_said_to_call(desk: Desk) -> None:
+    with Trees(desk.scratch, desk.settings) as trees:
+        (view,) = trees.views(desk.base.tree, [])
+        for member, entry in frameworks.builtin().members():
+            tag, _, field = member.rpartition(".")
+            fields = {name for ref in view.store.structs(tag) for name in ref.fields}
+            assert fields, member
+            assert field == "*" or field in fields, member
+            for held in entry.held:
+                taken = [r for r in view.store.shared(held) if r.effects and r.effects.acquires]
+                assert taken or view.node(held) is not None, (member, held)
 
 
 def test_v2_removes_all_three_sites(desk: Desk, sample_patches: Path) -> None:
