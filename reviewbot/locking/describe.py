@@ -277,6 +277,9 @@ class Describer:
             )
         if finding.kind is HazardKind.RECURSIVE_LOCK:
             return f"{function} takes {held} while it holds it already{through}."
+        if finding.kind is HazardKind.SLEEP_IN_ATOMIC and leg.function == CONTEXT:
+            where = self.context_name(held)
+            return f"{function} runs as {where}, and reaches {call}, which may sleep."
         if finding.kind is HazardKind.SLEEP_IN_ATOMIC:
             return f"{function} reaches {call}{through}, which may sleep, while it holds {held}."
         if finding.kind is HazardKind.LOCK_IMBALANCE:

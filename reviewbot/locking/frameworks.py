@@ -27,6 +27,16 @@ class Running(StrEnum):
     HARDIRQ = "hardirq"
 
 
+RUNS_IN = {
+    "irq": Running.HARDIRQ, "irq-work": Running.HARDIRQ, "timer": Running.SOFTIRQ,
+    "tasklet": Running.SOFTIRQ, "napi": Running.SOFTIRQ, "rcu-callback": Running.SOFTIRQ,
+    "urb": Running.SOFTIRQ, "work": Running.PROCESS, "kthread": Running.PROCESS,
+    "irq-thread": Running.PROCESS, "sysfs": Running.PROCESS, "debugfs": Running.PROCESS,
+    "proc": Running.PROCESS,
+}  # fmt: skip
+"""Where the handlers of an object run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Callback:
     """How one member of a table is called."""

@@ -18,8 +18,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reviewbot.locking.frameworks import Running
-from reviewbot.locking.link import OPS, Action, LinkedFile, LinkedFunction, context_node
+from reviewbot.locking.frameworks import RUNS_IN, Running
+from reviewbot.locking.link import (
+    OPS,
+    Action,
+    LinkedFile,
+    LinkedFunction,
+    Registration,
+    context_node,
+)
 from reviewbot.locking.primitives import ATOMIC, SLEEPING
 
 Ids = NDArray[np.int32]
@@ -156,6 +163,13 @@ def sleeps(action: Action) -> bool:
     return action.kind in SLEEPING
 
 
+def runs_atomically(registration: Registration) -> bool:
+    """Whether a handler runs where nothing may sleep."""
+    return RUNS_IN.get(registration.what, Running.PROCESS) is not Running.PROCESS or (
+        registration.node in CONTEXTS and registration.node != _PROCESS
+    )
+
+
 def masked(kind: str, irq: str) -> int:
     """What cannot come in between while a lock of this kind is held, taken in this way."""
     if irq == "off" or kind == "irq-off":
@@ -215,7 +229,8 @@ def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
         if registration.node == _PROCESS:
             continue  # nearly everything, and it interrupts nobody
         node = numbering.node(registration.node)
-        rows.holds.append((node, -2 - source, registration.function, 0))
+        flags = IN_ATOMIC if runs_atomically(registration) else 0
+        rows.holds.append((node, -2 - source, registration.function, flags))
 
 
 @dataclass(frozen=True, slots=True)

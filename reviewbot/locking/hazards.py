@@ -28,6 +28,7 @@ from reviewbot.locking.graph import (
     Ids,
     Reach,
     rows_of,
+    runs_atomically,
     sleeps,
 )
 from reviewbot.locking.instances import same_object
@@ -174,11 +175,13 @@ class Finder:
         nodes = dict.fromkeys(self.view.runs_as(function))
         if not nodes:
             return
+        atomic = {r.node for r in self.view.registered(function) if runs_atomically(r)}
         down = self._down(function)
         for target, (_, actor, bits) in self._nearest(down).items():
             path = tuple(reversed(down.path(actor)))
             for node in nodes:
-                yield from self._close(Leg(node, target, CONTEXT, path), 0, bits)
+                held = IN_ATOMIC if node in atomic else 0
+                yield from self._close(Leg(node, target, CONTEXT, path), held, bits)
 
     def _nearest(self, down: Reach) -> dict[str, tuple[int, int, int]]:
         """For each node blocked on below, (distance, who blocks, flags)."""
@@ -347,8 +350,10 @@ class Finder:
 
     def _near(self, leg: Leg) -> bool:
         """Whether a sleep is close enough to the atomic section to be meant by it."""
-        home = self.spot(leg.function)[0]
-        refs = [self.view.function(number) for number in leg.path]
+        first = leg.function if leg.function != CONTEXT else leg.path[0]
+        home = self.spot(first)[0]
+        path = leg.path if leg.function != CONTEXT else leg.path[1:]
+        refs = [self.view.function(number) for number in path]
         calls = [ref for ref in refs if ref is None or not ref.macro]
         if any(ref is None for ref in calls):
             return False

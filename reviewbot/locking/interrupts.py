@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reviewbot.locking.frameworks import Running
+from reviewbot.locking.frameworks import RUNS_IN, Running
 from reviewbot.locking.graph import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS, masked, rows_of
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.link import Action, LinkedFunction, context_node
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
     from reviewbot.locking.hazards import Finder
     from reviewbot.locking.view import View
 
-RUNS_IN = {
-    "irq": Running.HARDIRQ, "irq-work": Running.HARDIRQ, "timer": Running.SOFTIRQ,
-    "tasklet": Running.SOFTIRQ, "napi": Running.SOFTIRQ, "rcu-callback": Running.SOFTIRQ,
-    "urb": Running.SOFTIRQ, "work": Running.PROCESS, "kthread": Running.PROCESS,
-    "irq-thread": Running.PROCESS, "sysfs": Running.PROCESS, "debugfs": Running.PROCESS,
-    "proc": Running.PROCESS,
-}  # fmt: skip
-"""Where the handlers of an object run."""
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
 _SPINNING = frozenset({"spinlock", "rwlock"})
 MAX_WAY = 7

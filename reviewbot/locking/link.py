@@ -509,7 +509,7 @@ class _FileLinker:
             if target.cls:
                 self._queueings.append(Queueing(node_name("workqueue", target.cls), node))
             return
-        if primitive.function == NONE:  # says something of the object itself
+        if primitive.function == primitive.thread == NONE:  # says something of the object itself
             own = self._callees(function.name)[0]
             self._registrations.append(
                 Registration(node, primitive.what, own, point.line, self._file)

@@ -228,6 +228,11 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
         "\tmutex_lock(&d->lock);\n\tusb_reset(bound);\n\tmutex_unlock(&d->lock);",
         "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tusb_reset(bound);", USB,
     ),
+    "a timer that sleeps": in_kernel(
+        Kind.SLEEP_IN_ATOMIC, "timer struct dev.timer", "dev_timer",
+        "static void refresh(struct dev *d)\n{\n@@\n}\n" + TIMER.replace("\tspin_lock(&d->slock);\n", "\trefresh(d);\n\tspin_lock(&d->slock);\n"),
+        "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);", "\td->dead++;",
+    ),
     "a page fault under the mapping's lock": in_kernel(
         Kind.LOCK_ORDER_INVERSION, f"{LOCK}|struct mm_struct.mmap_lock", "dev_read",
         MAPPING,

@@ -40,7 +40,11 @@ def test_every_entry_makes_sense(entry: Primitive) -> None:
     if entry.role in (Role.WAIT, Role.SIGNAL, Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC):
         assert entry.what or entry.lock
     if entry.role is Role.REGISTER:
-        assert entry.function >= 0 or entry.table >= 0 or entry.here or entry.what == "unordered"
+        assert (
+            max(entry.function, entry.thread, entry.table) >= 0
+            or entry.here
+            or entry.what == "unordered"
+        )
     if entry.role is Role.QUEUE:
         assert entry.queue >= 0 or entry.queue_object
     if entry.nested:
