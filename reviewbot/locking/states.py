@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a path is at: the locks it holds and what it knows; and what all paths met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from reviewbot.locking.body import Event
+from reviewbot.locking.effects import Exit, Held, Slip
+from reviewbot.locking.known import NOTHING, Knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state of a walk; equal ones are one."""
+
+    held: tuple[Held, ...] = ()
+    released: frozenset[tuple[str, str]] = frozenset()
+    known: Knowledge = NOTHING
+    done: frozenset[str] = frozenset()
+    """Locks taken here and given back, if that is followed at all."""
+
+    def knowing(self, known: Knowledge) -> State:
+        """The state with this knowledge instead."""
+        return self if known is self.known else replace(self, known=known)
+
+    def holding(self, *held: Held) -> State:
+        """The state with these locks held instead."""
+        return self if held == self.held else replace(self, held=held)
+
+
+_Call = tuple[int, str, tuple[str, ...], str]
+
+
+@dataclass(slots=True)
+class Record:
+    """What was met so far; one point a call site."""
+
+    held: dict[_Call, dict[tuple[str, str, int], Held]] = field(default_factory=dict)
+    released: dict[_Call, frozenset[str]] = field(default_factory=dict)
+    exits: dict[Exit, None] = field(default_factory=dict)
+    given_back: set[str] = field(default_factory=set)
+    optional: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    matched: set[tuple[int, str, str]] = field(default_factory=set)
+    """(line, call, lock) of releases that found the function's own lock held."""
+    unmatched: dict[tuple[int, str, str], Slip] = field(default_factory=dict)
+
+    def point(self, event: Event, state: State) -> None:
+        key = (event.line, event.name, event.args, event.result)
+        held = self.held.setdefault(key, {})
+        for lock in state.held:
+            held[(lock.lock, lock.mode, lock.line)] = lock
+        released = frozenset(name for name, _ in state.released)
+        self.released[key] = self.released.get(key, released) & released
+
+    def nothing_released(self, event: Event) -> None:
+        """The call is reached with nothing of the caller's given back."""
+        self.released[event.line, event.name, event.args, event.result] = frozenset()

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the builder asks of tree-sitter's nodes, and which calls have a meaning of their own."""
+
+from __future__ import annotations
+
+import tree_sitter
+
+TRANSPARENT = frozenset(
+    {"likely", "unlikely", "WARN_ON", "WARN_ON_ONCE", "WARN", "WARN_ONCE", "BUG_ON", "READ_ONCE"}
+)
+SILENT = frozenset(
+    {"ARRAY_SIZE", "BIT", "BUG_ON", "ERR_CAST", "ERR_PTR", "GENMASK", "IS_ENABLED", "IS_ERR",
+     "IS_ERR_OR_NULL", "IS_ERR_VALUE", "PTR_ERR", "PTR_ERR_OR_ZERO", "READ_ONCE", "WARN_ON",
+     "WARN_ON_ONCE", "WRITE_ONCE", "__typeof__", "container_of", "cpu_to_le32", "defined",
+     "dev_dbg", "dev_err", "dev_info", "dev_warn", "le32_to_cpu", "likely", "list_empty",
+     "list_entry", "max", "max_t", "min", "min_t", "offsetof", "pr_debug", "pr_err", "pr_info",
+     "pr_warn", "sizeof", "test_bit", "typeof", "unlikely"}
+)  # fmt: skip
+ERRORS = {"PTR_ERR": "~", "ERR_PTR": "~", "ERR_CAST": "~", "PTR_ERR_OR_ZERO": "?"}
+"""Calls that turn an error pointer into a number or back: how the signs of the two go together."""
+ERROR_TESTS = {"IS_ERR": "<0", "IS_ERR_VALUE": "<0", "PTR_ERR_OR_ZERO": "<0"}
+NO_RETURN = frozenset(
+    {"BUG", "panic", "do_exit", "unreachable", "__builtin_unreachable", "make_task_dead"}
+)
+LEAVES = frozenset(
+    {"identifier", "number_literal", "string_literal", "char_literal", "true", "false", "null",
+     "field_identifier", "type_descriptor", "sizeof_expression", "concatenated_string", "comment"}
+)  # fmt: skip
+ASSIGNING = frozenset({"assignment_expression", "update_expression", "comma_expression"})
+
+
+def bare(node: tree_sitter.Node) -> tree_sitter.Node:
+    """The expression without parentheses and casts."""
+    while node.type in ("parenthesized_expression", "cast_expression") and node.named_children:
+        inner = node.named_children[-1]
+        if inner.type == "compound_statement":
+            break
+        node = inner
+    return node
+
+
+def arms(node: tree_sitter.Node) -> tuple[tree_sitter.Node, ...]:
+    """Both values of ``c ? a : b``, or nothing."""
+    if node.type != "conditional_expression":
+        return ()
+    fields = (node.child_by_field_name("consequence"), node.child_by_field_name("alternative"))
+    return tuple(arm for arm in fields if arm is not None)
+
+
+def has_both(node: tree_sitter.Node) -> bool:
+    return len(arms(node)) == 2
+
+
+def is_choice(node: tree_sitter.Node) -> bool:
+    """``!a``, ``a && b`` and ``a || b``."""
+    operator = node.child_by_field_name("operator")
+    return operator is not None and operator.type in ("!", "&&", "||")
+
+
+def is_boolean(node: tree_sitter.Node) -> bool:
+    """A choice or a comparison."""
+    operator = node.child_by_field_name("operator")
+    compares = operator is not None and operator.type in ("==", "!=", "<", ">", "<=", ">=")
+    return is_choice(node) or (compares and node.type == "binary_expression")
+
+
+def pointer(function: tree_sitter.Node) -> tree_sitter.Node:
+    """``x->run`` for ``(x->run)`` and ``(*x->run)`` in front of arguments."""
+    while function.type in ("parenthesized_expression", "pointer_expression"):
+        inner = function.named_children
+        if len(inner) != 1:
+            break
+        function = inner[0]
+    return function
+
+
+def one_type(text: str) -> str:
+    words = text.replace("*", " ").split()
+    if words and words[0] in ("struct", "union"):
+        return "struct " + words[1] if len(words) > 1 and words[1] != "{" else ""
+    return words[0] if words else ""
+
+
+def declared(node: tree_sitter.Node | None) -> tuple[tree_sitter.Node | None, int]:
+    """The identifier a declarator names, and how many pointers deep it is."""
+    stars = 0
+    while node is not None and node.type != "identifier":
+        if node.type == "pointer_declarator":
+            stars += 1
+        node = node.child_by_field_name("declarator")
+    return node, stars
