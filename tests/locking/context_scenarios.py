@@ -230,7 +230,7 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
     ),
     "a timer that sleeps": in_kernel(
         Kind.SLEEP_IN_ATOMIC, "timer struct dev.timer", "dev_timer",
-        "static void refresh(struct dev *d)\n{\n@@\n}\n" + TIMER.replace("\tspin_lock(&d->slock);\n", "\trefresh(d);\n\tspin_lock(&d->slock);\n"),
+        "static void refresh(struct dev *d)\n{\n@@\n}\n" + TIMER.replace("\tspin_lock(", "\trefresh(d);\n\tspin_lock("),
         "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);", "\td->dead++;",
     ),
     "a page fault under the mapping's lock": in_kernel(
