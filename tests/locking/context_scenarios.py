@@ -70,6 +70,9 @@ void dev_start(struct dev *d)
 	timer_setup(&d->timer, dev_timer, 0);
 }
 """
+REFRESHED = "static void refresh(struct dev *d)\n{\n@@\n}\n" + TIMER.replace(
+    "\tspin_lock(", "\trefresh(d);\n\tspin_lock("
+)
 SHOW = """
 static ssize_t state_show(struct device *device, struct device_attribute *attr, char *buf)
 {
@@ -230,7 +233,7 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
     ),
     "a timer that sleeps": in_kernel(
         Kind.SLEEP_IN_ATOMIC, "timer struct dev.timer", "dev_timer",
-        "static void refresh(struct dev *d)\n{\n@@\n}\n" + TIMER.replace("\tspin_lock(", "\trefresh(d);\n\tspin_lock("),
+        REFRESHED,
         "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);", "\td->dead++;",
     ),
     "a page fault under the mapping's lock": in_kernel(
