@@ -352,6 +352,10 @@ class Graph:
             self._place[base.callables :] = own[base.callables :]
         self._fan: Ids | None = None
 
+    def place_of(self, number: int) -> int:
+        """Directory number of a callable, -1 for a virtual one."""
+        return int(self._place[number])
+
     def candidates_of(self, virtual: int) -> int:
         """How many functions a call through a struct may lead to."""
         if self._fan is None:

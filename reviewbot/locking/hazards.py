@@ -54,6 +54,8 @@ THROUGH_STRUCT = 3
 """Cost of a call through a struct, besides that of the function behind it."""
 MAX_THIRDS = 40
 """Locks held over taking one, up to which cycles of three are looked for."""
+MAX_WAYS = 24
+"""Ways kept from one lock to another: those of the subsystem first, then the shortest."""
 NEAR = 2
 """Calls in each part of such a cycle."""
 MAX_HOLDERS = 400
@@ -124,11 +126,13 @@ class Finder:
             if f in blocking:
                 found.setdefault(a, []).append((0, f, -1))
         out: dict[int, list[Leg]] = {}
+        home = frozenset(self.home.tolist())
         for a, ways in found.items():
-            ways.sort(key=lambda way: (way[0], way[1]))
             name = self.view.node_name(a)
+            order = sorted(set(ways), key=lambda w: (not self._at(w[1], w[2], home), *w))
             out[a] = [
-                Leg(name, target, f, tuple(up.path(c)) if c >= 0 else ()) for _, f, c in ways[:12]
+                Leg(name, target, f, tuple(up.path(c)) if c >= 0 else ())
+                for _, f, c in order[:MAX_WAYS]
             ]
         for leg in [leg for legs in out.values() for leg in legs if leg.function == CONTEXT]:
             for queue in self.view.queues_of(leg.held):  # done when the work on it is
@@ -137,6 +141,10 @@ class Finder:
                     out.setdefault(number, []).append(replace(leg, held=queue))
         self._into[key] = out
         return out
+
+    def _at(self, function: int, callee: int, home: frozenset[int]) -> bool:
+        """Whether a way starts in one of the directories *home*."""
+        return self.view.graph.place_of(callee if function == CONTEXT else function) in home
 
     # the search
 
