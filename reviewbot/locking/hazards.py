@@ -295,8 +295,8 @@ class Finder:
             return
         if held & IN_ATOMIC and target & SLEEPS and self._near(leg):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
-        if leg.target == SLEEP:
-            return
+        if leg.target == SLEEP or leg.held.endswith("()") or leg.target.endswith("()"):
+            return  # whatever lock a function returns is no class
         kinds = self._kinds_of(leg)
         if kinds == "rcu-gp":  # its readers may not sleep: what blocks in one is found as that
             return

@@ -29,7 +29,7 @@ from reviewbot.locking.flow import (
 )
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.imbalance import Imbalance, imbalances
-from reviewbot.locking.primitives import NONE, Primitive, Primitives, Role
+from reviewbot.locking.primitives import NONE, SLEEPING, Primitive, Primitives, Role
 from reviewbot.locking.summary import argument_of, summarize, table_effects
 from reviewbot.locking.symbols import (
     UNKNOWN,
@@ -419,7 +419,9 @@ class _FileLinker:
         if not place.cls:
             if not place.param:
                 self._unknown += 1
-            return None if not primitive.waits else Action(
+            if not primitive.waits or (not primitive.what and primitive.lock not in SLEEPING):
+                return None
+            return Action(
                 "", primitive.what or "sleep", primitive.lock, primitive.mode, point.line,
                 primitive.name, primitive.irq, primitive.nested, "", True,
             )  # fmt: skip

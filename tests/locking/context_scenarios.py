@@ -271,6 +271,37 @@ void device_initialize(struct dev *d)
 }
 """
 CONTEXT_NEAR_MISSES: dict[str, str] = {
+    "a spinlock that cannot be told spins all the same": """
+static void dev_timer(struct timer_list *t)
+{
+	spin_lock(&table[hash(t)]->lock);
+	spin_unlock(&table[hash(t)]->lock);
+}
+void dev_start(struct dev *d)
+{
+	timer_setup(&d->timer, dev_timer, 0);
+}
+""",
+    "whatever lock a function returns": """
+void forward(struct dev *d, void *x)
+{
+	spinlock_t *p = find_lock(x);
+
+	spin_lock(&d->slock);
+	spin_lock(p);
+	spin_unlock(p);
+	spin_unlock(&d->slock);
+}
+void backward(struct dev *d, void *x)
+{
+	spinlock_t *p = find_lock(x);
+
+	spin_lock(p);
+	spin_lock(&d->slock);
+	spin_unlock(&d->slock);
+	spin_unlock(p);
+}
+""",
     "only softirqs take it": TIMER
     + """
 static int dev_poll(struct napi_struct *napi, int budget)
