@@ -119,6 +119,17 @@ static int odd(struct dev *d)
 	return 0;
 }
 
+static int put_and(struct dev *d, struct mutex *lock, void (*release)(struct dev *d))
+{
+	mutex_lock(lock);
+	if (drop(d)) {
+		release(d);
+		return 1;
+	}
+	mutex_unlock(lock);
+	return 0;
+}
+
 static int reader(struct dev *d)
 {
 	return srcu_read_lock(&d->srcu);
@@ -209,6 +220,24 @@ out:
     "WARN_ON of a trylock": """
 	if (WARN_ON(!mutex_trylock(&d->lock)))
 		return -EIO;
+	mutex_unlock(&d->lock);
+	return 0;""",
+    "a trylock that tells sparse about itself": """
+	if (!__cond_lock(&d->lock, likely(mutex_trylock(&d->lock))))
+		return -EAGAIN;
+	mutex_unlock(&d->lock);
+	return 0;""",
+    "a warning with a device": """
+	int ret = get(d);
+	if (dev_WARN_ONCE(d, ret, "no"))
+		return ret;
+	put(d);
+	return 0;""",
+    "a callback that gives it back": """
+	put_and(d, &d->lock, release);
+	if (n)
+		return 0;
+	mutex_lock(&d->lock);
 	mutex_unlock(&d->lock);
 	return 0;""",
     "one parameter decides twice": """
