@@ -147,7 +147,8 @@ class Values(Drafting):
                 return (how + inner,)
             return (sign,) if sign else ()
         if sign:
-            return (sign,) if sign == "0" or not is_literal(text) else (sign, text)
+            plain = text == "0" or (sign != "0" and not is_literal(text))
+            return (sign,) if plain else (sign, text)
         return (f"={text}",) if text.isidentifier() or is_flags(text) else ()
 
     def _not_zero(self, value: tree_sitter.Node) -> tree_sitter.Node:

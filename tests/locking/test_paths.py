@@ -571,6 +571,18 @@ WRONG: dict[str, tuple[str, set[str]]] = {
 	return ret;""",
         {"keeps d->lock"},
     ),
+    "forgotten where nothing is found": (
+        """
+	struct dev *e;
+	mutex_lock(&d->lock);
+	e = look_up(n);
+	if (!e)
+		return false;
+	g(e);
+	mutex_unlock(&d->lock);
+	return true;""",
+        {"keeps d->lock"},
+    ),
     "forgotten in a ladder": (
         """
 	int ret;
