@@ -369,7 +369,7 @@ def _in_file(
     for kind in kinds:
         some = [
             mutant
-            for function in facts.functions
+            for function in map(classifier.vetted, facts.functions)
             if function.flows and not function.macro and function.end - function.line < _MAX_LINES
             for mutant in KINDS[kind](source, function, view)
         ]

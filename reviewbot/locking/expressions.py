@@ -10,11 +10,11 @@ MAX_ARGUMENT = 160
 
 _SPACE = re.compile(r"\s+")
 _BESIDE_OPERATOR = re.compile(r"(?<=\W) | (?=\W)")
-_NONZERO = re.compile(r"^(?:true|0*[1-9]\d*|IRQ_HANDLED)$")
+_NONZERO = re.compile(r"^(?:true|0*[1-9]\d*|IRQ_HANDLED|IRQ_WAKE_THREAD)$")
 _NEGATIVE = re.compile(r"^(?:-E[A-Z0-9]+|-[1-9]\d*|ERR_PTR\(.*\)|PTR_ERR\(.*\)|ERR_CAST\(.*\))$")
 _LITERAL = re.compile(r"^-?(?:0x[0-9a-fA-F]+|\d+)[uUlL]*$|^-E[A-Z0-9]+$")
 _FLAGS = re.compile(r"^_*[A-Z][A-Z0-9_]*(?:\|_*[A-Z][A-Z0-9_]*)*$")
-ZERO = frozenset({"0", "false", "NULL", "0L", "0UL", "0U"})
+ZERO = frozenset({"0", "false", "NULL", "0L", "0UL", "0U", "IRQ_NONE"})
 
 
 def constant(text: str) -> str:

@@ -42,7 +42,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 2
+VERSION = 3
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 

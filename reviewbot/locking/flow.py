@@ -31,6 +31,7 @@ from reviewbot.locking.effects import (
     Walk,
     When,
 )
+from reviewbot.locking.expressions import constant
 from reviewbot.locking.facts import Function
 from reviewbot.locking.known import NOTHING, Knowledge
 from reviewbot.locking.names import lock_expression, substitute
@@ -257,8 +258,9 @@ def _returned(key: str, known: Knowledge) -> tuple[str, str]:
     if key in ("", "+", "-"):
         return key or ANY, ""
     mark = key if key[0] in "~?" else f"={key}"
+    if constant(key):
+        return knowledge.signs_of_constant(key), "" if key == "0" else key
     if key.isidentifier() or key.startswith("@") or key[0] in "~?":
         after = knowledge.assign(known, "\0", (mark,))
         return knowledge.value(after, "\0")
-    sign = knowledge.signs_of_constant(key)
-    return sign, "" if sign == "0" else key
+    return ANY, key

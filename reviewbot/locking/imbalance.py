@@ -24,6 +24,8 @@ from reviewbot.locking.symbols import Place
 _TABLE = builtin()
 _NOT_ONES_OWN = CPU_STATES | {"semaphore"}
 """What another context may give back, or what nests."""
+_FAILURES = frozenset({"false", "NULL", "IRQ_NONE"})
+"""Zeros that say that nothing was done: whoever keeps a lock returns something else."""
 _DECLARED = ("__acquires", "__releases", "__cond_acquires")
 
 
@@ -160,6 +162,8 @@ def _alike(keeping: Exit, other: Exit) -> bool:
         return False  # it leaves one lock held or the other
     if VOID in (keeping.value, other.value):
         return keeping.value == other.value
+    if keeping.constant in _FAILURES:
+        return True
     if keeping.constant and other.constant and keeping.constant != other.constant:
         return keeping.value == other.value == "-"
     if keeping.value == "-":

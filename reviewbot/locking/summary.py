@@ -120,6 +120,9 @@ class _Summary:
         }
         self._walk = walk
         self._place_of = place_of
+        self._handed_over = {  # a function that was handed in may give them back
+            held.lock for p in walk.points if p.name in self._params for held in p.held
+        }
         self.acquires: list[Effect] = []
         self.releases: list[Effect] = []
         self.doubts: set[str] = set()
@@ -143,7 +146,7 @@ class _Summary:
         if not template or template.removeprefix("=") in CPU_OBJECTS:
             return  # a state of the processor is not handed on: its ends need not match
         terms = self._terms(lock, mode, held)
-        if not self._walk.doubtful.isdisjoint((lock, cls, template)):
+        if self._walk.doubtful & {lock, cls, template} or lock in self._handed_over:
             terms = []
         if not terms:
             self.doubts.add(template)

@@ -3,11 +3,27 @@
 
 from __future__ import annotations
 
+import re
+
 import tree_sitter
 
 TRANSPARENT = frozenset(
     {"likely", "unlikely", "WARN_ON", "WARN_ON_ONCE", "WARN", "WARN_ONCE", "BUG_ON", "READ_ONCE"}
 )
+_WARNS = re.compile(r"^(?:\w+_)?WARN(?:_ON)?(?:_ONCE)?$")
+
+
+def hands_on(name: str, count: int) -> int:
+    """Which of *count* arguments is the value of a call of *name*; -1 if none is."""
+    if name in TRANSPARENT:
+        return 0 if count else -1
+    if name == "__cond_lock":  # linux/compiler_types.h: what the condition says of a lock
+        return count - 1
+    if _WARNS.match(name) and count:  # drm_WARN(dev, condition, …), GEM_WARN_ON(condition)
+        return min(1, count - 1)
+    return -1
+
+
 SILENT = frozenset(
     {"ARRAY_SIZE", "BIT", "BUG_ON", "ERR_CAST", "ERR_PTR", "GENMASK", "IS_ENABLED", "IS_ERR",
      "IS_ERR_OR_NULL", "IS_ERR_VALUE", "PTR_ERR", "PTR_ERR_OR_ZERO", "READ_ONCE", "WARN_ON",

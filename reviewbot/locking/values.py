@@ -22,9 +22,9 @@ from reviewbot.locking.syntax import (
     ERRORS,
     LEAVES,
     SILENT,
-    TRANSPARENT,
     arms,
     bare,
+    hands_on,
     has_both,
     is_choice,
     pointer,
@@ -147,7 +147,8 @@ class Values(Drafting):
                 return (how + inner,)
             return (sign,) if sign else ()
         if sign:
-            return (sign,) if sign == "0" or not is_literal(text) else (sign, text)
+            plain = text == "0" or (sign != "0" and not is_literal(text))
+            return (sign,) if plain else (sign, text)
         return (f"={text}",) if text.isidentifier() or is_flags(text) else ()
 
     def _not_zero(self, value: tree_sitter.Node) -> tree_sitter.Node:
@@ -230,19 +231,35 @@ class Values(Drafting):
         return known[0] if known[0][0] in "~?" else known[0][1:] or known[-1]
 
     def _last(self, node: tree_sitter.Node) -> tree_sitter.Node:
-        """The expression that a value comes from: run ``({ …; x; })`` up to its last part."""
-        node = bare(node)
-        while node.type == "parenthesized_expression" and node.named_children:
-            compound = node.named_children[-1]
-            inner = compound.named_children
-            if compound.type != "compound_statement" or not inner:
-                break
-            if inner[-1].type != "expression_statement" or not inner[-1].named_children:
-                break
-            for statement in inner[:-1]:
-                self._statement(statement)
-            node = bare(inner[-1].named_children[0])
-        return node
+        """The expression that a value comes from: x in ``likely(x)`` and ``({ …; x; })``."""
+        while True:
+            node = bare(node)
+            inner = self._inside(node) or self._result(node)
+            if inner is None:
+                return node
+            node = inner
+
+    def _inside(self, node: tree_sitter.Node) -> tree_sitter.Node | None:
+        """The argument whose value a call only hands on."""
+        arguments = node.child_by_field_name("arguments")
+        if node.type != "call_expression" or arguments is None:
+            return None
+        place = hands_on(self._callee(node), arguments.named_child_count)
+        return arguments.named_children[place] if place >= 0 else None
+
+    def _result(self, node: tree_sitter.Node) -> tree_sitter.Node | None:
+        """Run a statement expression up to its last part, which is its value."""
+        if node.type != "parenthesized_expression" or not node.named_children:
+            return None
+        compound = node.named_children[-1]
+        inner = compound.named_children
+        if compound.type != "compound_statement" or not inner:
+            return None
+        if inner[-1].type != "expression_statement" or not inner[-1].named_children:
+            return None
+        for statement in inner[:-1]:
+            self._statement(statement)
+        return inner[-1].named_children[0]
 
     def _temporary(self) -> str:
         self._temporaries += 1
@@ -299,8 +316,9 @@ class Values(Drafting):
         name = self._callee(node)
         arguments = node.child_by_field_name("arguments")
         first = arguments.named_children[0] if arguments and arguments.named_child_count else None
-        if name in TRANSPARENT and first is not None:
-            self._branch(first, then, otherwise)
+        inside = self._inside(node)
+        if inside is not None:
+            self._branch(inside, then, otherwise)
             return
         if first is not None and (name in ERROR_TESTS or name == "IS_ERR_OR_NULL"):
             key = self._asked(first)

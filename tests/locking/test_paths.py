@@ -119,6 +119,17 @@ static int odd(struct dev *d)
 	return 0;
 }
 
+static int put_and(struct dev *d, struct mutex *lock, void (*release)(struct dev *d))
+{
+	mutex_lock(lock);
+	if (drop(d)) {
+		release(d);
+		return 1;
+	}
+	mutex_unlock(lock);
+	return 0;
+}
+
 static int reader(struct dev *d)
 {
 	return srcu_read_lock(&d->srcu);
@@ -209,6 +220,24 @@ out:
     "WARN_ON of a trylock": """
 	if (WARN_ON(!mutex_trylock(&d->lock)))
 		return -EIO;
+	mutex_unlock(&d->lock);
+	return 0;""",
+    "a trylock that tells sparse about itself": """
+	if (!__cond_lock(&d->lock, likely(mutex_trylock(&d->lock))))
+		return -EAGAIN;
+	mutex_unlock(&d->lock);
+	return 0;""",
+    "a warning with a device": """
+	int ret = get(d);
+	if (dev_WARN_ONCE(d, ret, "no"))
+		return ret;
+	put(d);
+	return 0;""",
+    "a callback that gives it back": """
+	put_and(d, &d->lock, release);
+	if (n)
+		return 0;
+	mutex_lock(&d->lock);
 	mutex_unlock(&d->lock);
 	return 0;""",
     "one parameter decides twice": """
@@ -540,6 +569,18 @@ WRONG: dict[str, tuple[str, set[str]]] = {
 		return ret;
 	mutex_unlock(&d->lock);
 	return ret;""",
+        {"keeps d->lock"},
+    ),
+    "forgotten where nothing is found": (
+        """
+	struct dev *e;
+	mutex_lock(&d->lock);
+	e = look_up(n);
+	if (!e)
+		return false;
+	g(e);
+	mutex_unlock(&d->lock);
+	return true;""",
         {"keeps d->lock"},
     ),
     "forgotten in a ladder": (
