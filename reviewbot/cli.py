@@ -27,12 +27,11 @@ from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
 from reviewbot.locking import frameworks, inspect
-from reviewbot.locking.build import open_store
 from reviewbot.locking.facts import read_facts
 from reviewbot.locking.inspect import LockReport
 from reviewbot.locking.show import facts_text, facts_to_dict, lock_text
 from reviewbot.locking.sightings import remember
-from reviewbot.locking.trees import consult
+from reviewbot.locking.trees import consult, prepare
 from reviewbot.locking.view import View
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
@@ -228,19 +227,16 @@ def index_command(
     settings = config.load(config_file)
     with progress_bars() as progress, Repository.open(tree_of(settings, tree)) as repository:
         commit = repository.resolve(rev)
-        store = open_store(
-            repository, repository.tree_of(commit), index_settings(settings), progress
-        )
-        files, functions = store.size()
-        about = {"commit": commit, "files": files, "functions": functions, **store.about}
-        store.close()
+        wanted = repository.tree_of(commit)
+        found = prepare(repository, index_settings(settings), wanted, progress)
     if as_json:
-        say(json.dumps(about, indent=2))
-    else:
-        say(
-            f"{rev}: {files} files, {functions} functions, {about['locks']} lock arguments,"
-            f" {about['unknown']} of unknown class"
-        )
+        say(json.dumps({"commit": commit, **found.to_dict()}, indent=2))
+        return
+    drift = f"; {found.changed} files differ from the stored {found.stored[:12]}"
+    say(
+        f"{rev}: {found.files} files, {found.functions} functions, {found.locks} lock arguments,"
+        f" {found.unknown} of unknown class{drift if found.changed else ''}"
+    )
 
 
 @app.command()

@@ -266,9 +266,15 @@ def complete_facts(
 
 
 def facts_of(
-    objects: ObjectStore, blobs: Iterable[str], settings: Settings, wrappers: frozenset[str]
+    objects: ObjectStore,
+    blobs: Sequence[str],
+    settings: Settings,
+    wrappers: frozenset[str],
+    progress: Progress = quiet,
 ) -> dict[str, FileFacts]:
     """Facts of a few blobs, from the cache or made now, with flows of what calls *wrappers*."""
+    if len(blobs) > CHUNK:  # worth several processes
+        deque(read_heads(objects, blobs, settings, progress), maxlen=0)
     names = settings.primitives.flow_names | wrappers
     with FactsCache(settings.facts_path) as cache:
         found, made = complete_facts(objects, cache, blobs, names)

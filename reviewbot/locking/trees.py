@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from reviewbot.errors import ServiceError
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking.build import open_store
+from reviewbot.locking.facts import FileFacts, lacks_flow
 from reviewbot.locking.index import (
     Progress,
     Settings,
@@ -53,6 +55,53 @@ def consult(
             error.discard()
             failed = error
     raise ServiceError(f"{failed}; check the disk that holds the cache") from failed
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a tree is ready to be reviewed with."""
+
+    tree: str
+    stored: str
+    """The tree whose store it stands on; itself if it has one of its own."""
+    changed: int
+    """Files by which the two differ; they are linked with each review."""
+    files: int
+    functions: int
+    locks: int
+    """Lock arguments seen in the stored tree."""
+    unknown: int
+    """Of those, without a class."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def prepare(
+    objects: ObjectStore, settings: Settings, tree: str, progress: Progress = quiet
+) -> Prepared:
+    """Read what the cache lacks for a review of *tree*.
+
+    A tree that differs from a stored one in a few files (:data:`MAX_OVERLAY`) needs no
+    store of its own: after a pull only what it changed is read.  Raises like :func:`consult`.
+    """
+
+    def ask(views: list[View]) -> Prepared:
+        store, overlay = views[0].store, views[0].overlay
+        files, functions = store.size()
+        changed = 0
+        for path, file in overlay.files.items() if overlay is not None else ():
+            old = store.file(path)
+            changed += (file and file.blob) != (old and old.blob)
+            files += (file is not None) - (old is not None)
+            functions += len(file.facts.functions) if file is not None else 0
+            functions -= old.count if old is not None else 0
+        about = store.about
+        return Prepared(
+            tree, about["tree"], changed, files, functions, about["locks"], about["unknown"]
+        )
+
+    return consult(objects, settings, progress, [tree], ask)
 
 
 class Trees:
@@ -119,9 +168,14 @@ class Trees:
     def _overlay(self, store: Store, changed: dict[str, str | None]) -> Overlay:
         wanted = dict(changed)
         wrappers = store.wrappers()
+        facts: dict[str, FileFacts] = {}
         for _ in range(_RELINK_ROUNDS):
-            blobs = [blob for blob in wanted.values() if blob is not None]
-            facts = facts_of(self._objects, blobs, self._settings, wrappers)
+            blobs = [
+                blob
+                for blob in wanted.values()
+                if blob is not None and (blob not in facts or lacks_flow(facts[blob], wrappers))
+            ]
+            facts.update(facts_of(self._objects, blobs, self._settings, wrappers, self._progress))
             files = {
                 path: Changed(blob, facts[blob]) if blob is not None else None
                 for path, blob in wanted.items()

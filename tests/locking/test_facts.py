@@ -13,12 +13,17 @@ from types import FrameType
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reviewbot.locking.cache import pack, unpack
 from reviewbot.locking.facts import (
     FieldSet,
     Function,
     IndirectCall,
+    add_flows,
+    called_as,
+    callees,
+    lacks_flow,
     parameters,
     read_facts,
     worth_a_flow,
@@ -333,3 +338,62 @@ def test_functions_of_a_known_file(kernel_tree: Path) -> None:
         "apply_wqattrs_lock",
     ):
         assert name in found
+
+
+# ---- flows that are found wanting later ----
+
+
+LATE = """
+#define TAKE(x) frob_take(x)
+#define LONG(x) do { frob_take(x); LONG_TEXT } while (0)
+static int one(struct frob *f)
+{
+	if (!frob_take(f))
+		return -EBUSY;
+	mutex_lock(&f->lock);
+	return 0;
+}
+
+int two(struct frob *f)
+{
+	frob_take(f);
+	return 1;
+}
+
+int three(void)
+{
+	return two(0);
+}
+""".replace("LONG_TEXT", "x++; " * 1000)
+
+
+def test_adding_flows_is_reading_with_the_names() -> None:
+    text = LATE.encode()
+    known = read_facts(text, builtin().flow_names)
+    names = frozenset({"frob_take"})
+    assert lacks_flow(known, names)
+    added = add_flows(known, text, names)
+    assert added == read_facts(text, builtin().flow_names | names)
+    assert [f.name for f in added.functions if f.flows] == ["one", "two", "TAKE"]
+    assert known.functions[0] == added.functions[0]
+
+
+def test_what_makes_no_flow_is_not_read_again_and_again() -> None:
+    text = LATE.encode()
+    names = frozenset({"frob_take"})
+    whole = read_facts(text, names)
+    assert next(f for f in whole.functions if f.name == "LONG").opaque
+    assert not lacks_flow(whole, names)
+    assert not lacks_flow(add_flows(facts_of_text(text), text, names), names)
+
+
+@given(TEXTS, st.sampled_from(["work", "mutex_lock", "f", "kfree", "schedule_work"]))
+def test_adding_flows_to_any_text(text: bytes, name: str) -> None:
+    assert add_flows(read_facts(text, frozenset()), text, {name}) == read_facts(text, {name})
+
+
+def test_a_guard_is_a_callee_at_both_ends() -> None:
+    function = function_of("int f(void)\n{\n\tguard(mutex)(&a);\n\treturn g();\n}\n")
+    assert {"guard", "g"} <= callees(function)
+    assert called_as("~guard(mutex)") == called_as("guard(mutex)") == "guard"
+    assert called_as("mutex_lock") == "mutex_lock"

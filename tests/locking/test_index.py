@@ -190,3 +190,19 @@ def test_another_table_of_primitives_is_another_cache(lab: Lab) -> None:
 
 def test_primitives_of_the_program_are_the_same_in_every_run(lab: Lab) -> None:
     assert lab.settings.fingerprint == replace(lab.settings, primitives=builtin()).fingerprint
+
+
+def test_a_primitive_of_ones_own_needs_no_other_facts(lab: Lab) -> None:
+    """Facts are kept; what calls the new primitive gets its flow."""
+    take = "void f(struct dev *d)\n{\n\tfrob_take(&d->lock);\n}\n"
+    (tree,) = lab.trees({"f.c": take})
+    entry = {"names": ["frob_take"], "role": "acquire", "lock": "mutex", "arg": 0}
+    mine = replace(lab.settings, primitives=with_extra([entry], "test"))
+    assert mine.facts_path == lab.settings.facts_path
+    assert mine.store_path(tree) != lab.settings.store_path(tree)
+    with ObjectStore(lab.git_dir) as objects:
+        blob = sources(objects, tree)["f.c"]
+        for settings, flows in ((lab.settings, 0), (mine, 1), (lab.settings, 1)):
+            list(read_heads(objects, [blob], settings))
+            with FactsCache(settings.facts_path) as cache:
+                assert len(cache.get([blob])[blob].functions[0].flows) == flows

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking.index import stores
+from reviewbot.locking.trees import prepare
 from tests.locking.scenario import DEV
 from tests.locking.scenarios import PLAIN, SCENARIOS
 from tests.locking.support import Files, Lab, brief, fresh_lab
@@ -52,6 +54,22 @@ def test_a_damaged_store_nearby_is_passed_over(lab: Lab) -> None:
     (lab.settings.store_path(old) / "about.json").write_text("{")
     trees = lab.trees(filled(case.good), filled(case.bad))
     assert [row[0] for row in brief(lab.compare(*trees))] == [case.kind.value]
+
+
+def test_a_tree_near_a_stored_one_is_prepared_without_a_store(lab: Lab) -> None:
+    case = SCENARIOS["order"]
+    old, new = lab.trees(filled(PLAIN, extra="int gone(void)\n{\n}\n"), filled(case.bad))
+    fresh = lab.with_cache("fresh")
+    with ObjectStore(lab.git_dir) as objects:
+        first = prepare(objects, lab.settings, old)
+        assert (first.tree, first.stored, first.changed) == (old, old, 0)
+        found = prepare(objects, lab.settings, new)
+        alone = prepare(objects, fresh.settings, new)
+        differ = {c.path for c in objects.diff_trees(old, new)}
+    assert stores(lab.settings) == [old]
+    assert (found.tree, found.stored, found.changed) == (new, old, len(differ))
+    assert (found.files, found.functions) == (alone.files, alone.functions)
+    assert (alone.stored, alone.changed) == (new, 0)
 
 
 # ---- what a patch does to files it does not touch ----

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from reviewbot.locking.flow import Effect, Effects, Walk
 from reviewbot.locking.wrappers import function_refs, summarize_file, wrapper_names
 from tests.locking.support import Kernel
 
@@ -67,3 +70,41 @@ def test_refs_are_numbered_in_order() -> None:
         (10, "neither_lock"),
     ]
     assert all(ref.effects is None and ref.line < end for ref, end in refs)
+
+
+VANISHING = """
+static void stop(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	end(d);
+}
+
+void outer(struct dev *d)
+{
+	spin_lock(&d->other);
+	stop(d);
+	spin_unlock(&d->other);
+}
+"""
+
+
+def test_callers_follow_when_a_static_function_turns_out_to_change_nothing() -> None:
+    """Before ``end`` was known to unlock, ``stop`` seemed to leave the lock held."""
+    unlock = "void end(struct dev *d)\n{\n\tmutex_unlock(&d->lock);\n}\n"
+    kernel = Kernel({"f.c": VANISHING, "g.c": unlock})
+    held = Effects(acquires=(Effect("$0->lock", "mutex"),))
+    kernel.symbols.replace_functions(
+        msgspec.structs.replace(ref, effects=held)
+        for name in ("stop", "outer")
+        for ref in kernel.symbols.own(name, "f.c")
+    )
+    facts = kernel.facts["f.c"]
+    walks: dict[int, Walk | None] = {}
+    numbers = {n: kernel.first["f.c"] + n for n in range(len(facts.functions))}
+    found = summarize_file(
+        kernel.linker, "f.c", facts, numbers, frozenset({"end"}), walks.__setitem__
+    )
+    assert dict(found) == dict.fromkeys(numbers.values())
+    last = walks[numbers[1]]
+    assert last is not None
+    assert all(not leave.held for leave in last.exits)
