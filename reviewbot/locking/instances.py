@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from reviewbot.locking.body import Local
 from reviewbot.locking.expressions import split_arguments
 from reviewbot.locking.facts import parameters
 from reviewbot.locking.flow import substitute
+from reviewbot.locking.legs import Leg
 from reviewbot.locking.source import matching_paren
-
-if TYPE_CHECKING:
-    from reviewbot.locking.legs import Leg
-    from reviewbot.locking.view import View
+from reviewbot.locking.view import View
 
 
 def same_object(view: View, leg: Leg) -> bool:

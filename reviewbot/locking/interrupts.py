@@ -11,25 +11,22 @@ takes it bare runs in a task with interrupts on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reviewbot.locking.edges import Edges
 from reviewbot.locking.frameworks import RUNS_IN, Running
 from reviewbot.locking.graph import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS, masked, rows_of
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.link import Action, LinkedFunction, context_node
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.primitives import ATOMIC
-
-if TYPE_CHECKING:
-    from reviewbot.locking.hazards import Finder
-    from reviewbot.locking.view import View
+from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
 _SPINNING = frozenset({"spinlock", "rwlock"})
 MAX_WAY = 7
-"""Cost of the way from a handler to the lock (see :meth:`Finder.cost`)."""
+"""Cost of the way from a handler to the lock (see :meth:`Edges.cost`)."""
 UP = 5
 """Calls followed up to a function that is known to run in a task."""
 
@@ -46,9 +43,9 @@ def contexts(view: View, function: int) -> frozenset[Running]:
     return frozenset(out)
 
 
-def inversions(finder: Finder, function: int) -> Iterator[Finding]:
+def inversions(edges: Edges, function: int) -> Iterator[Finding]:
     """Locks that *function* takes in a task, open to a handler that takes them too."""
-    detail = finder.view.detail(function)
+    detail = edges.view.detail(function)
     if detail is None:
         return
     seen: set[str] = set()
@@ -56,12 +53,12 @@ def inversions(finder: Finder, function: int) -> Iterator[Finding]:
         if action.kind not in _SPINNING or not action.blocks or action.node in seen:
             continue
         closed = _closed(detail, number, action)
-        closing = _interrupter(finder, function, action, closed)
+        closing = _interrupter(edges, function, action, closed)
         if closing is not None:
             seen.add(action.node)
             leg = Leg(action.node, closing.held, function, ())
             classes = (action.node, closing.held)
-            spot = finder.spot(function)
+            spot = edges.spot(function)
             yield Finding(
                 HazardKind.LOCK_ORDER_INVERSION, classes, spot, "", leg, (closing,),
                 interrupted=action,
@@ -80,30 +77,30 @@ def _closed(detail: LinkedFunction, number: int, action: Action) -> int:
     return closed
 
 
-def _interrupter(finder: Finder, function: int, action: Action, closed: int) -> Leg | None:
+def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Leg | None:
     """The way in which an interrupt that is not kept out comes to take the same lock."""
     if closed & IRQ_OFF:
         return None
-    node = finder.view.node(action.node)
+    node = edges.view.node(action.node)
     if node is None:
         return None
-    own = contexts(finder.view, function)
+    own = contexts(edges.view, function)
     if Running.HARDIRQ in own:
         return None
     ways: list[tuple[int, Leg]] = []
-    for legs in finder.leading_to(node, writers_only=action.mode == "read").values():
+    for legs in edges.leading_to(node, writers_only=action.mode == "read").values():
         for way in legs:
-            context = _context(finder.view, way)
+            context = _context(edges.view, way)
             if context is None or context is Running.PROCESS or closed & _MASK[context]:
                 continue
             if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
                 continue
-            if finder.cost(way) <= MAX_WAY:
-                ways.append((finder.cost(way), way))
+            if edges.cost(way) <= MAX_WAY:
+                ways.append((edges.cost(way), way))
     ways.sort(key=lambda entry: (entry[0], entry[1].held))
     for _, way in ways:
-        context = _context(finder.view, way)
-        if context is not None and in_task(finder, function, _MASK[context]):
+        context = _context(edges.view, way)
+        if context is not None and in_task(edges, function, _MASK[context]):
             return way
     return None
 
@@ -121,17 +118,17 @@ def _context(view: View, way: Leg) -> Running | None:
     return None
 
 
-def in_task(finder: Finder, function: int, mask: int) -> bool:
+def in_task(edges: Edges, function: int, mask: int) -> bool:
     """Whether *function* is known to run in a task with the interrupts of *mask* on.
 
     It is if it, or what calls it with these interrupts on, is called back where it may
     sleep, or sleeps itself.
     """
-    graph = finder.view.graph
+    graph = edges.view.graph
     level = np.array([function], np.int32)
     seen = {function}
     for _ in range(UP + 1):
-        if any(_is_task(finder, number) for number in level.tolist()):
+        if any(_is_task(edges, number) for number in level.tolist()):
             return True
         caller, callee = graph.callers(level)
         _, holder, target, flags = graph.held_into(level)
@@ -143,9 +140,9 @@ def in_task(finder: Finder, function: int, mask: int) -> bool:
         up = {
             f
             for f, t in rows_of(caller, callee)
-            if (f, t) not in kept and f not in seen and _is_function(finder.view, f)
+            if (f, t) not in kept and f not in seen and _is_function(edges.view, f)
         }
-        up = {f for f in up if not contexts(finder.view, f) & {Running.HARDIRQ, Running.SOFTIRQ}}
+        up = {f for f in up if not contexts(edges.view, f) & {Running.HARDIRQ, Running.SOFTIRQ}}
         if not up:
             return False
         seen |= up
@@ -157,8 +154,8 @@ def _is_function(view: View, number: int) -> bool:
     return view.function(number) is not None
 
 
-def _is_task(finder: Finder, function: int) -> bool:
-    view = finder.view
+def _is_task(edges: Edges, function: int) -> bool:
+    view = edges.view
     if Running.PROCESS in contexts(view, function):
         return True
     own, _, flags = view.graph.actions_of(np.array([function], np.int32))
