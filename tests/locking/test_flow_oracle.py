@@ -352,8 +352,8 @@ def _lock(state: State, lock: str, number: int) -> State:
     held, released = state
     if lock in released:
         return (*held, (lock, number, True)), released - {lock}
-    if (lock, number, False) in held or any(name == lock and own for name, _, own in held):
-        return state
+    if any(name == lock for name, _, _ in held):
+        return state  # a mutex cannot be held twice
     return (*held, (lock, number, False)), released
 
 
