@@ -104,14 +104,12 @@ def _reverse(scratch: Scratch, tree: str, diff: str) -> str:
 def _judge(label: Label, comparison: Comparison, seconds: float) -> Result:
     touched = [h for h in comparison.hazards if _changed(h)]
     wanted = KINDS.get(str(label["kind"]), set())
-    words = {
-        word.lower() for lock in label["locks"] for word in re.findall(r"[A-Za-z_]\w{2,}", lock)
-    }
+    words = {_bare(word) for lock in label["locks"] for word in _WORD.findall(lock)}
     found = False
     for hazard in comparison.hazards:
         gone = any(site.state is ChangeState.REMOVED for site in hazard.sites)
-        names = {w.lower() for c in hazard.classes for w in re.findall(r"[A-Za-z_]\w{2,}", c)}
-        fields = {c.rsplit(".", 1)[-1].split(":")[-1].lower() for c in hazard.classes}
+        names = {_bare(word) for c in hazard.classes for word in _WORD.findall(c)}
+        fields = {_bare(c.rsplit(".", 1)[-1].split(":")[-1]) for c in hazard.classes}
         if gone and hazard.kind in wanted and (fields & words or len(names & words) >= 2):
             found = True
     shown = tuple(
@@ -121,6 +119,14 @@ def _judge(label: Label, comparison: Comparison, seconds: float) -> Result:
         str(label["id"]), str(label["kind"]), group_of(label), str(label["verdict"]),
         comparison.verdict.value, found, bool(touched), shown, round(seconds, 2),
     )  # fmt: skip
+
+
+_WORD = re.compile(r"[A-Za-z_]\w{2,}")
+
+
+def _bare(word: str) -> str:
+    """A name as labels may write it: ``ILOCK`` for ``i_lock``."""
+    return word.lower().replace("_", "")
 
 
 def _changed(hazard: Hazard) -> bool:
