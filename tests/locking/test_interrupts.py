@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Locks open to an interrupt: which contexts are known, and what keeps them out."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.locking.edges import Edges
+from reviewbot.locking.frameworks import Running
+from reviewbot.locking.graph import BH_OFF, IRQ_OFF, masked
+from reviewbot.locking.interrupts import contexts, in_task, inversions
+from reviewbot.locking.view import View
+from tests.locking.context_scenarios import BH_LOCK, HARD, IRQ_LOCK, PLAIN_LOCK, SHOW, TIMER
+from tests.locking.scenario import one
+from tests.locking.support import Lab
+
+FILE = "drivers/dev/core.c"
+
+
+def edges_of(view: View) -> Edges:
+    return Edges(view, view.directories([FILE]))
+
+
+def number(view: View, name: str) -> int:
+    return next(ref.id for ref in view.functions_in(FILE) if ref.name == name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "irq", "mask"),
+    [
+        ("spinlock", "", 0),
+        ("spinlock", "bh", BH_OFF),
+        ("spinlock", "off", IRQ_OFF | BH_OFF),
+        ("irq-off", "", IRQ_OFF | BH_OFF),
+        ("bh-off", "", BH_OFF),
+        ("preempt-off", "", 0),
+        ("mutex", "", 0),
+    ],
+)
+def test_what_a_lock_keeps_out(kind: str, irq: str, mask: int) -> None:
+    assert masked(kind, irq) == mask
+
+
+def test_contexts_follow_from_who_calls(lab: Lab) -> None:
+    text = TIMER + HARD.replace("dev_start", "dev_probe") + SHOW.replace("@@", PLAIN_LOCK)
+    with lab.views(one(text)) as (view,):
+        assert contexts(view, number(view, "dev_timer")) == {Running.SOFTIRQ}
+        assert contexts(view, number(view, "dev_irq")) == {Running.HARDIRQ}
+        assert contexts(view, number(view, "state_show")) == {Running.PROCESS}
+        assert contexts(view, number(view, "dev_start")) == set()
+
+
+@pytest.mark.parametrize(
+    ("handler", "taken", "found"),
+    [
+        (TIMER, PLAIN_LOCK, True),
+        (TIMER, BH_LOCK, False),
+        (TIMER, IRQ_LOCK, False),
+        (HARD, PLAIN_LOCK, True),
+        (HARD, BH_LOCK, True),
+        (HARD, IRQ_LOCK, False),
+    ],
+)
+def test_only_what_comes_in_between_counts(lab: Lab, handler: str, taken: str, found: bool) -> None:
+    with lab.views(one(handler + SHOW.replace("@@", taken))) as (view,):
+        edges = edges_of(view)
+        hits = list(inversions(edges, number(view, "state_show")))
+        assert bool(hits) == found
+        assert not list(
+            inversions(edges, number(view, "dev_timer" if handler == TIMER else "dev_irq"))
+        )
+        for hit in hits:
+            assert hit.interrupted is not None
+            assert hit.classes[0] == "struct dev.slock"
+
+
+COUNT = (
+    "static void count(struct dev *d)\n{\n\tspin_lock(&d->slock);\n\tspin_unlock(&d->slock);\n}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("around", "reached"),
+    [
+        ("\tcount(d);", True),
+        ("\tlocal_bh_disable();\n\tcount(d);\n\tlocal_bh_enable();", False),
+        ("\tlocal_irq_disable();\n\tcount(d);\n\tlocal_irq_enable();", False),
+        ("\tpreempt_disable();\n\tcount(d);\n\tpreempt_enable();", False),
+        ("\tmutex_lock(&d->lock);\n\tcount(d);\n\tmutex_unlock(&d->lock);", True),
+    ],
+)
+def test_a_task_is_proved_through_its_callers(lab: Lab, around: str, reached: bool) -> None:
+    text = TIMER + COUNT + SHOW.replace("@@", around)
+    with lab.views(one(text)) as (view,):
+        assert in_task(edges_of(view), number(view, "count"), BH_OFF) == reached
+        assert bool(list(inversions(edges_of(view), number(view, "count")))) == reached
+
+
+def test_who_sleeps_is_a_task(lab: Lab) -> None:
+    text = COUNT.replace("\tspin_unlock(&d->slock);\n", "\tspin_unlock(&d->slock);\n\tmsleep(1);\n")
+    with lab.views(one(TIMER + text)) as (view,):
+        assert in_task(edges_of(view), number(view, "count"), BH_OFF)
+
+
+def test_who_sleeps_only_where_nothing_may_proves_nothing(lab: Lab) -> None:
+    text = COUNT.replace(
+        "\tspin_unlock", "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tspin_unlock"
+    )
+    with lab.views(one(TIMER + text)) as (view,):
+        assert not in_task(edges_of(view), number(view, "count"), BH_OFF)
