@@ -14,7 +14,6 @@ unlock under the same condition are seen together.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import tree_sitter
@@ -58,7 +57,6 @@ class Body:
 
 _LANGUAGE = tree_sitter.Language(tree_sitter_c.language())
 _PARSER = tree_sitter.Parser(_LANGUAGE)
-_WORD = re.compile(r"[A-Za-z_]\w*")
 _MAX_BLOCKS = 4000
 
 
@@ -236,10 +234,11 @@ class _Builder(Values):
         self._loop(node.child_by_field_name("body"), body, head, after)
 
     def _iterated(self, condition: tree_sitter.Node) -> None:
-        """A ``for_each`` loop sets its first argument."""
-        match = _WORD.search(self._text(condition))
-        if match is not None:
-            self._note_assignment(match[0], (), self._row(condition.start_point.row))
+        """A ``for_each`` loop sets one of its arguments, often the first."""
+        line = self._row(condition.start_point.row)
+        for argument in split_arguments(self._text(condition).strip()[1:-1]):
+            if argument in self._locals:
+                self._note_assignment(argument, (), line)
 
     def _loop(self, body: tree_sitter.Node | None, start: int, again: int, after: int) -> None:
         depth = len(self._scopes)

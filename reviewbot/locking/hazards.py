@@ -145,7 +145,7 @@ class Finder(Edges):
         closing = self._choose(back.get(other, []), bool(target & READ), leg)
         if closing is not None and self.what_of(closing) == "rcu-gp":
             return
-        if closing is not None and self._ordered(leg, closing):
+        if closing is not None and self._ordered(leg, closing) and self._told(leg, closing):
             yield self._cycle(leg, closing, kinds)
         elif closing is not None:
             return
@@ -155,6 +155,19 @@ class Finder(Edges):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:
                 yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
+
+    def _told(self, leg: Leg, closing: Leg) -> bool:
+        """Whether an order between kinds of lock that know none is broken.
+
+        Semaphores are signals as often as locks, and wound/wait mutexes back off.
+        """
+        between = {self._kind_of(leg), self._kind_of(closing)}
+        return len(between) > 1 or between.isdisjoint({"semaphore", "ww-mutex"})
+
+    def _kind_of(self, leg: Leg) -> str:
+        """The kind of lock that a leg takes; empty for a wait."""
+        action = self.action(leg)
+        return action.kind if action is not None else ""
 
     def _ordered(self, leg: Leg, closing: Leg) -> bool:
         """Whether the classes of a cycle have an order that it can break.
@@ -199,6 +212,7 @@ class Finder(Edges):
         elif (
             not (held & READ and target & READ)
             and not (held | target) & NESTED
+            and self._kind_of(leg) != "semaphore"  # a count; others may raise it
             and (self._comes_back(leg) if self.through_ops(leg) else same_object(self.view, leg))
         ):
             yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
