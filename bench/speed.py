@@ -47,7 +47,7 @@ position p;
 @@
  mutex_lock(L);
  ... when != mutex_unlock(L)
- synchronize_srcu@p(S)
+ \\( synchronize_srcu@p(S) \\| synchronize_srcu_expedited@p(S) \\)
  ... when any
  mutex_unlock(L);
 @script:python@
