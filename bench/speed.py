@@ -47,7 +47,7 @@ position p;
 @@
  mutex_lock(L);
  ... when != mutex_unlock(L)
- synchronize_srcu@p(S)
+ \\( synchronize_srcu@p(S) \\| synchronize_srcu_expedited@p(S) \\)
  ... when any
  mutex_unlock(L);
 @script:python@
@@ -267,7 +267,9 @@ class Bench:
                   f"from {self._commit}\n".encode()]  # fmt: skip
         for path in self._random.sample(paths, 500):
             text = self._repository.read_blob(self._files[path])
-            text += b"\nint bench_added(struct mutex *m)\n{\n\tmutex_lock(m);\n\treturn 0;\n}\n"
+            text += (
+                b"\nstatic int bench_added(struct mutex *m)\n{\n\tmutex_lock(m);\n\treturn 0;\n}\n"
+            )
             script.append(b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(text), text))
         command = [*git, "--git-dir", str(clone), "fast-import", "--quiet"]
         subprocess.run(command, input=b"".join(script), check=True)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking import store as store_module
 from reviewbot.locking.cache import FactsCache
+from reviewbot.locking.effects import Effects, Walk
 from reviewbot.locking.facts import FileFacts, called_as, callees
-from reviewbot.locking.flow import Effects, Walk
 from reviewbot.locking.graph import (
     Columns,
     Ids,

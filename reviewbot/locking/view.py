@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from reviewbot.locking.effects import Walk
 from reviewbot.locking.facts import FileFacts
 from reviewbot.locking.graph import (
     CONTEXTS,
@@ -116,9 +117,9 @@ def build_overlay(
             overlay.refs[ref.id] = ref
             overlay.ends[ref.id] = end
         first += len(changed.facts.functions)
-    _summarize(overlay, present, starts, primitives)
+    walks = _summarize(overlay, present, starts, primitives)
     _replace(overlay, store, files)
-    _link(overlay, store, present, starts, first, primitives)
+    _link(overlay, store, present, starts, first, primitives, walks)
     return overlay, _stale_callers(overlay, store, files)
 
 
@@ -127,22 +128,34 @@ def _summarize(
     present: Mapping[str, Changed],
     starts: Mapping[str, int],
     primitives: Primitives,
-) -> None:
+) -> Mapping[int, Walk]:
+    """Find what calls of the files' functions do; the walks of them that still hold."""
+    walks: dict[int, Walk] = {}
+
+    def keep(number: int, walk: Walk | None) -> None:
+        if walk is not None:
+            walks[number] = walk
+        else:
+            walks.pop(number, None)
+
     changed: frozenset[str] | None = None
     for _ in range(ROUNDS):
         linker = Linker.of(overlay.symbols, primitives)
         new: list[FunctionRef] = []
         for path, file in present.items():
             numbers = {n: starts[path] + n for n in range(len(file.facts.functions))}
-            for number, effects in summarize_file(linker, path, file.facts, numbers, changed):
+            found = summarize_file(linker, path, file.facts, numbers, changed, keep)
+            for number, effects in found:
                 ref = overlay.refs[number]
                 if effects != ref.effects:
                     new.append(msgspec.structs.replace(ref, effects=effects))
-        if not new:
-            return
         overlay.symbols.replace_functions(new)
         overlay.refs.update((ref.id, ref) for ref in new)
-        changed = frozenset(ref.name for ref in new)
+        # within a file, callers have followed already; what is in the table they know from there
+        changed = frozenset(ref.name for ref in new if is_shared(ref)) - primitives.names
+        if not changed:
+            return walks
+    return {}
 
 
 def _replace(overlay: Overlay, store: Store, files: Iterable[str]) -> None:
@@ -169,6 +182,7 @@ def _link(
     starts: Mapping[str, int],
     first: int,
     primitives: Primitives,
+    walks: Mapping[int, Walk],
 ) -> None:
     numbering = Numbering(
         first, store.arrays.nodes, _Known(store.callable_number), _Known(store.node_number)
@@ -177,7 +191,7 @@ def _link(
     linker = Linker.of(overlay.symbols, primitives)
     for path, file in present.items():
         numbers = {n: starts[path] + n for n in range(len(file.facts.functions))}
-        linked = linker.link(path, file.facts, numbers)
+        linked = linker.link(path, file.facts, numbers, walks.get)
         collect_file(linked, numbering, rows)
         overlay.details.update((function.id, function) for function in linked.functions)
         overlay.registrations.extend(linked.registrations)
@@ -200,7 +214,7 @@ def _stale_callers(overlay: Overlay, store: Store, files: Iterable[str]) -> froz
     out = {
         file
         for ref in overlay.refs.values()
-        if is_shared(ref)
+        if is_shared(ref) and not store.shared(ref.name)
         for file in store.callers_of_undefined(ref.name)
         if file not in overlay.files
     }

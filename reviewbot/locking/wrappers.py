@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from reviewbot.locking.effects import Effects, Walk
 from reviewbot.locking.facts import FileFacts, Function, Head, HeadFunction, called_as, callees
-from reviewbot.locking.flow import Effects, Walk
 from reviewbot.locking.link import Linker
 from reviewbot.locking.symbols import (
     Classifier,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reviewbot.locking.flow import Effect, Effects, Walk
+from reviewbot.locking.effects import Effect, Effects, Walk
 from reviewbot.locking.wrappers import function_refs, summarize_file, wrapper_names
 from tests.locking.support import Kernel
 
