@@ -64,7 +64,7 @@ def find_hazards(wanted: Wanted, options: Options) -> Audit:
         since = repository.resolve(wanted.since) if wanted.since is not None else None
         trees = _Pair(repository.tree_of(commit), repository.tree_of(since) if since else None)
 
-        def ask(views: list[View]) -> Audit:
+        def ask(views: Sequence[View]) -> Audit:
             (view,) = views
             _check_paths(view, paths, wanted.rev)
             functions = _functions(view, repository, trees, paths, options)
@@ -159,7 +159,7 @@ def explain_in_tree(identity: str, rev: str, paths: Iterable[str], options: Opti
     with Repository.open(options.tree) as repository:
         commit = repository.resolve(rev)
 
-        def ask(views: list[View]) -> Explanation:
+        def ask(views: Sequence[View]) -> Explanation:
             (view,) = views
             _check_paths(view, scope, rev)
             hazard = _find(view, repository, identity, scope, options)
@@ -184,7 +184,7 @@ def explain_in_series(identity: str, series: Series, options: Options) -> Explan
                 )
             trees, files = changed_trees(scratch, base, application)
 
-            def ask(views: list[View]) -> Explanation:
+            def ask(views: Sequence[View]) -> Explanation:
                 hazards = compare(views, files, words_of(series)).hazards
                 one = _only(identity, {h.id: h for h in hazards if matches(h.id, identity)})
                 if one is None:

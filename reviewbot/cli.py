@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -200,7 +200,7 @@ def graph(
     """Show who takes a lock, and what is waited for while it is held."""
     settings = config.load(config_file)
 
-    def ask(views: list[View]) -> tuple[LockReport | None, list[str]]:
+    def ask(views: Sequence[View]) -> tuple[LockReport | None, list[str]]:
         found = inspect.report(views[0], lock)
         alike = [] if found is not None else views[0].store.search_nodes(lock)
         if len(alike) == 1:

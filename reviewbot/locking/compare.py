@@ -11,14 +11,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from reviewbot.locking.describe import Describer
 from reviewbot.locking.grade import condition, grade
-from reviewbot.locking.hazards import Finder
+from reviewbot.locking.history import EVERY, History, SiteKey, SiteState, still_there, wiring
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.link import LinkedFunction
 from reviewbot.locking.model import (
@@ -43,21 +42,10 @@ _CLAIM = re.compile(
 MAX_REMAINING = 12
 """Sites listed of a hazard that stays in the files a series changes."""
 
-Key = tuple[HazardKind, frozenset[str]]
-SiteKey = tuple[Spot, str]
-
 
 def claims_fix(text: str) -> bool:
     """Whether a cover letter or commit message says that it is about a locking hazard."""
     return _CLAIM.search(text) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """One tree: its finder and the hazards that run through the changed functions."""
-
-    finder: Finder
-    found: dict[Key, dict[SiteKey, Finding]]
 
 
 def _names(hazard: Hazard, words: frozenset[str]) -> bool:
@@ -91,9 +79,11 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     """
     started = time.monotonic()
     paths = frozenset(files)
-    changed = changed_functions(views, paths)
-    snapshots = _snapshots(views, changed)
-    hazards = tuple(_hazards(snapshots, paths))
+    changed = changed_functions((views[0], views[-1]), paths)
+    if not changed and len(views) <= EVERY:  # it takes back what it does: look at what it touched
+        changed = changed_functions(list(views), paths)
+    history = History(views, changed)
+    hazards = tuple(_hazards(history, paths))
     reported, verdict, reason = _verdict(hazards, claim)
     return Comparison(
         verdict=verdict,
@@ -139,13 +129,8 @@ def _forms(view: View, path: str) -> dict[str, tuple[object, ...]]:
     out: dict[str, tuple[object, ...]] = {}
     for ref in view.functions_in(path):
         detail = view.detail(ref.id)
-        out[ref.name] = (*out.get(ref.name, ()), _form(detail), *_wiring(view, ref.id))
+        out[ref.name] = (*out.get(ref.name, ()), _form(detail), *wiring(view, ref.id))
     return out
-
-
-def _wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """From where a function is run without being called by name."""
-    return tuple(sorted(view.runs_as(function))), tuple(view.tables_of(function))
 
 
 def _form(detail: LinkedFunction | None) -> object:
@@ -160,144 +145,38 @@ def _form(detail: LinkedFunction | None) -> object:
     return frozenset(actions), frozenset(uses), frozenset(i.node for i in detail.imbalances)
 
 
-def _snapshots(views: Sequence[View], changed: set[Spot]) -> list[_Snapshot]:
-    homes = {path for path, _ in changed}
-    finders = [Finder(view, view.directories(homes)) for view in views]
-    numbers = [_numbers(view, changed) for view in views]
-    effects = [
-        {spot: _effects(finder, own) for spot, own in found.items()}
-        for finder, found in zip(finders, numbers, strict=True)
-    ]
-    volatile: dict[Spot, frozenset[str]] = {}
-    for spot in changed:
-        sets = [frozenset(known.get(spot, ())) for known in effects]
-        every = frozenset[str]().union(*sets)
-        wirings = {
-            tuple(_wiring(view, number) for number in found.get(spot, ()))
-            for view, found in zip(views, numbers, strict=True)
-        }
-        volatile[spot] = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
-    out: list[_Snapshot] = []
-    for finder, found in zip(finders, numbers, strict=True):
-        functions = [number for own in found.values() for number in own]
-        per_number = {n: volatile[spot] for spot, own in found.items() for n in own}
-        hazards: dict[Key, dict[SiteKey, Finding]] = {}
-        for finding in finder.find(functions, per_number):
-            hazards.setdefault(finding.key, {})[finding.site, finding.via] = finding
-        out.append(_Snapshot(finder, hazards))
-    return out
+def _hazards(history: History, files: frozenset[str]) -> Iterable[Hazard]:
+    for key in sorted(history.keys(), key=lambda key: (key[0], sorted(key[1]))):
+        yield _hazard(history.sites(key), history, files)
 
 
-def _numbers(view: View, changed: set[Spot]) -> dict[Spot, list[int]]:
-    out: dict[Spot, list[int]] = {}
-    for path in {path for path, _ in changed}:
-        for ref in view.functions_in(path):
-            if (path, ref.name) in changed:
-                out.setdefault((path, ref.name), []).append(ref.id)
-    return out
-
-
-def _effects(finder: Finder, functions: Iterable[int]) -> set[str]:
-    return {name for number in functions for name in finder.effects(number)}
-
-
-def _hazards(snapshots: list[_Snapshot], files: frozenset[str]) -> Iterable[Hazard]:
-    keys = {key for snapshot in snapshots for key in snapshot.found}
-    for key in sorted(keys, key=lambda key: (key[0], sorted(key[1]))):
-        sites = _site_states(key, snapshots)
-        if not sites:
-            continue
-        yield _hazard(key, sites, snapshots, files)
-
-
-@dataclass(frozen=True, slots=True)
-class _SiteState:
-    """A site through the series: its finding in each tree, None where it is not."""
-
-    key: SiteKey
-    findings: tuple[Finding | None, ...]
-
-    @property
-    def state(self) -> ChangeState:
-        if self.findings[0] is None:
-            return ChangeState.INTRODUCED
-        return ChangeState.REMOVED if self.findings[-1] is None else ChangeState.REMAINING
-
-    @property
-    def patch(self) -> int | None:
-        """The last patch at which the site came or went."""
-        if self.state is ChangeState.REMAINING:
-            return None
-        last = bool(self.findings[-1])
-        for index in range(len(self.findings) - 1, 0, -1):
-            if bool(self.findings[index - 1]) != last:
-                return index
-        return None
-
-
-def _site_states(key: Key, snapshots: list[_Snapshot]) -> list[_SiteState]:
-    """States of all sites of a hazard; sites that only come and go within are left out."""
-    out: list[_SiteState] = []
-    for site in sorted({s for snapshot in snapshots for s in snapshot.found.get(key, {})}):
-        found = [snapshot.found.get(key, {}).get(site) for snapshot in snapshots]
-        model = next(finding for finding in found if finding is not None)
-        findings = tuple(
-            finding if finding is not None else _still_there(model, snapshot)
-            for finding, snapshot in zip(found, snapshots, strict=True)
-        )
-        if findings[0] is not None or findings[-1] is not None:
-            out.append(_SiteState(site, findings))
-    return out
-
-
-def _still_there(model: Finding, snapshot: _Snapshot) -> Finding | None:
-    """The same hazard at the same site, though not through a function that was looked at."""
-    if model.kind is HazardKind.LOCK_IMBALANCE:
-        return None
-    finder = snapshot.finder
-    if model.interrupted is not None:
-        return finder.interruption(model.site, model.key)
-    leg = finder.edge_at(model.site, model.via, model.leg.held, model.leg.target)
-    if leg is None:
-        return None
-    for finding in finder.close(leg):
-        if finding.key == model.key:
-            return finding
-    return None
-
-
-def _hazard(
-    key: Key, sites: list[_SiteState], snapshots: list[_Snapshot], files: frozenset[str]
-) -> Hazard:
-    first = next(f for site in sites for f in site.findings if f is not None)
-    states = {site.state for site in sites}
-    if ChangeState.REMOVED in states:
-        sites = [*sites, *_remaining(first, sites, snapshots, files)]
-        states = {site.state for site in sites}
-    describers = [Describer(snapshot.finder) for snapshot in snapshots]
-    described = tuple(_site(site, describers) for site in sites)
-    state = _overall(sites, snapshots[0].finder.view)
+def _hazard(sites: list[SiteState], history: History, files: frozenset[str]) -> Hazard:
+    first = sites[0].model
+    if any(site.state is ChangeState.REMOVED for site in sites):
+        sites = [*sites, *_remaining(first, sites, history, files)]
+    before, after = Describer(history.first.finder), Describer(history.last.finder)
+    state = _overall(sites, history.first.finder.view)
     deciding = next((s for s in sites if s.state is state), sites[0])
-    shown = next(
-        (n, f) for n, f in reversed(list(enumerate(deciding.findings))) if f is not None
-    ) if state is not ChangeState.REMOVED else (0, deciding.findings[0] or first)  # fmt: skip
-    describer, shown_in = describers[shown[0]], snapshots[shown[0]].finder.view
+    gone = state is ChangeState.REMOVED or deciding.after is None
+    shown = deciding.model if gone else deciding.after or first
+    describer, view = (before, history.first) if gone else (after, history.last)
+    shown_in = view.finder.view
     return Hazard(
         kind=first.kind,
-        grade=grade(shown_in, shown[1]),
+        grade=grade(shown_in, shown),
         state=state,
         classes=first.classes,
-        sites=described,
-        scenario=describer.scenario(shown[1]),
-        summary=describer.summary(shown[1]),
-        condition=condition(shown_in, shown[1]),
+        sites=tuple(_site(site, before, after) for site in sites),
+        scenario=describer.scenario(shown),
+        summary=describer.summary(shown),
+        condition=condition(shown_in, shown),
         patch=max(
             (s.patch for s in sites if s.patch is not None and s.state is state), default=None
         ),
     )
 
 
-def _overall(sites: Sequence[_SiteState], before: View) -> ChangeState:
+def _overall(sites: Sequence[SiteState], before: View) -> ChangeState:
     """A hazard stays while a site of it does, or when its sites only move.
 
     A fix that turns an order round has a new edge where the old one was, and a helper
@@ -324,35 +203,33 @@ def _neighbours(spots: Iterable[Spot], view: View) -> set[Spot]:
 
 
 def _remaining(
-    model: Finding, known: list[_SiteState], snapshots: list[_Snapshot], files: frozenset[str]
-) -> list[_SiteState]:
+    model: Finding, known: list[SiteState], history: History, files: frozenset[str]
+) -> list[SiteState]:
     """Further sites of a hazard, in the files the series changes, that it leaves alone."""
     if model.kind is HazardKind.LOCK_IMBALANCE or model.interrupted is not None:
         return []
-    last = snapshots[-1].finder
-    out: dict[SiteKey, _SiteState] = {}
+    last = history.last.finder
+    out: dict[SiteKey, SiteState] = {}
     seen = {site.key for site in known}
     for leg in last.edges_in(files, model.leg.held, model.leg.target):
         for finding in last.close(leg):
             key = (finding.site, finding.via)
             if finding.key == model.key and key not in seen and key not in out:
-                before = _still_there(finding, snapshots[0])
+                before = still_there(finding, history.first)
                 if before is not None:
-                    middle = [None] * (len(snapshots) - 2)
-                    out[key] = _SiteState(key, (before, *middle, finding))
+                    out[key] = SiteState(key, before, finding)
     return list(out.values())[:MAX_REMAINING]
 
 
-def _site(site: _SiteState, describers: list[Describer]) -> Site:
-    first, last = site.findings[0], site.findings[-1]
+def _site(site: SiteState, before: Describer, after: Describer) -> Site:
     (file, function), via = site.key
     return Site(
         function=function,
         file=file,
         via=via,
         state=site.state,
-        before=_evidence(first, describers[0]),
-        after=_evidence(last, describers[-1]),
+        before=_evidence(site.before, before),
+        after=_evidence(site.after, after),
         patch=site.patch,
     )
 

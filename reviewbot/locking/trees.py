@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 from reviewbot.errors import ServiceError
 from reviewbot.kernel.objects import ObjectStore
@@ -41,7 +41,7 @@ def consult(
     settings: Settings,
     progress: Progress,
     trees: Sequence[str],
-    ask: Callable[[list[View]], T],
+    ask: Callable[[Sequence[View]], T],
 ) -> T:
     """What *ask* says of the views of *trees*; a store that turns out damaged is built again.
 
@@ -86,7 +86,7 @@ def prepare(
     store of its own: after a pull only what it changed is read.  Raises like :func:`consult`.
     """
 
-    def ask(views: list[View]) -> Prepared:
+    def ask(views: Sequence[View]) -> Prepared:
         store, overlay = views[0].store, views[0].overlay
         files, functions = store.size()
         changed = 0
@@ -102,6 +102,35 @@ def prepare(
         )
 
     return consult(objects, settings, progress, [tree], ask)
+
+
+class Views(Sequence[View]):
+    """Views of trees, each made when it is asked for; the first and the last are kept."""
+
+    def __init__(self, trees: Sequence[str], make: Callable[[str], View]) -> None:
+        self._trees = trees
+        self._make = make
+        self._ends: dict[int, View] = {}
+
+    def __len__(self) -> int:
+        return len(self._trees)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[View]: ...
+
+    def __getitem__(self, index: int | slice) -> View | list[View]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        if number in self._ends:
+            return self._ends[number]
+        view = self._make(self._trees[number])
+        if number in (0, len(self) - 1):
+            self._ends[number] = view
+        return view
 
 
 class Trees:
@@ -126,17 +155,18 @@ class Trees:
     ) -> None:
         self._stack.close()
 
-    def views(self, base: str, others: Sequence[str]) -> list[View]:
+    def views(self, base: str, others: Sequence[str]) -> Views:
         """A view of the tree *base* and of each of *others*, which differ from it by patches."""
         store, drift = self._store(base)
-        out = [self._view(store, base, drift)]
-        for tree in others:
+
+        def make(tree: str) -> View:
             changed = dict(drift)
-            for change in self._objects.diff_trees(base, tree):
+            for change in self._objects.diff_trees(base, tree) if tree != base else ():
                 if is_source(change.path):
                     changed[change.path] = change.after
-            out.append(self._view(store, tree, changed))
-        return out
+            return self._view(store, tree, changed)
+
+        return Views([base, *others], make)
 
     def _store(self, tree: str) -> tuple[Store, dict[str, str | None]]:
         """A store to stand on, and how the files of *tree* differ from it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -184,13 +184,13 @@ class Lab:
         return _git(self.git_dir, "rev-parse", *names).split()
 
     @contextmanager
-    def views(self, *versions: Files) -> Iterator[list[View]]:
+    def views(self, *versions: Files) -> Iterator[Sequence[View]]:
         """Views of kernels: the first is the base, the others are laid over it."""
         with self.open(*self.trees(*versions)) as views:
             yield views
 
     @contextmanager
-    def open(self, *trees: str) -> Iterator[list[View]]:
+    def open(self, *trees: str) -> Iterator[Sequence[View]]:
         with (
             ObjectStore(self.git_dir) as objects,
             Trees(objects, self.settings) as opened,

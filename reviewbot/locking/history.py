@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The hazards of a series' trees: before it, after it, and in between where that is asked.
+
+What a series does is told from its ends.  At which patch a site came or went is asked
+only of sites that did, and found by halving: a series of forty patches needs a
+handful of its trees, not all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reviewbot.locking.hazards import Finder
+from reviewbot.locking.legs import Finding, Spot
+from reviewbot.locking.model import ChangeState, HazardKind
+from reviewbot.locking.view import View
+
+Key = tuple[HazardKind, frozenset[str]]
+SiteKey = tuple[Spot, str]
+
+EVERY = 8
+"""Patches up to which the trees are asked one by one, the last first."""
+_KEPT = 4
+"""Trees between the ends that are kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One tree: its finder and the hazards that run through the changed functions."""
+
+    finder: Finder
+    found: dict[Key, dict[SiteKey, Finding]]
+
+    def at(self, key: Key, site: SiteKey, model: Finding) -> Finding | None:
+        """The hazard at a site, also if not through a function that was looked at."""
+        found = self.found.get(key, {}).get(site)
+        return found if found is not None else still_there(model, self)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """A site through the series: its finding before and after, None where it is not."""
+
+    key: SiteKey
+    before: Finding | None
+    after: Finding | None
+    patch: int | None = None
+    """1-based patch at which the site came or went, the last if there were several and the
+    series is short; None while it remains."""
+
+    @property
+    def state(self) -> ChangeState:
+        if self.before is None:
+            return ChangeState.INTRODUCED
+        return ChangeState.REMOVED if self.after is None else ChangeState.REMAINING
+
+    @property
+    def model(self) -> Finding:
+        """A finding of the site where it is."""
+        found = self.before or self.after
+        assert found is not None  # noqa: S101 - a site that is nowhere has no state
+        return found
+
+
+class History:
+    """The trees of a series, looked at for the functions that it changes."""
+
+    def __init__(self, views: Sequence[View], changed: set[Spot]) -> None:
+        """*views* are the trees before the series and after each patch."""
+        self._views = views
+        self._changed = changed
+        self._homes = {path for path, _ in changed}
+        self._between: dict[int, Snapshot] = {}
+        ends = (views[0], views[-1])
+        finders = [self._finder(view) for view in ends]
+        self._volatile = _volatile(finders, [numbers(view, changed) for view in ends], changed)
+        self.first, self.last = (self._snapshot(finder) for finder in finders)
+
+    def _finder(self, view: View) -> Finder:
+        return Finder(view, view.directories(self._homes))
+
+    def _snapshot(self, finder: Finder) -> Snapshot:
+        own = numbers(finder.view, self._changed)
+        functions = [number for found in own.values() for number in found]
+        volatile = {n: self._volatile[spot] for spot, found in own.items() for n in found}
+        hazards: dict[Key, dict[SiteKey, Finding]] = {}
+        for finding in finder.find(functions, volatile):
+            hazards.setdefault(finding.key, {})[finding.site, finding.via] = finding
+        return Snapshot(finder, hazards)
+
+    def keys(self) -> set[Key]:
+        """The hazards before or after the series."""
+        return self.first.found.keys() | self.last.found.keys()
+
+    def sites(self, key: Key) -> list[SiteState]:
+        """The states of all sites of a hazard."""
+        ends = (self.first.found.get(key, {}), self.last.found.get(key, {}))
+        out: list[SiteState] = []
+        for site in sorted({*ends[0], *ends[1]}):
+            model = ends[0].get(site) or ends[1][site]
+            state = SiteState(site, self.first.at(key, site, model), self.last.at(key, site, model))
+            if state.state is not ChangeState.REMAINING:
+                patch = self._turn(key, state)
+                state = SiteState(site, state.before, state.after, patch)
+            out.append(state)
+        return out
+
+    def _turn(self, key: Key, state: SiteState) -> int:
+        """The patch after which a site is as it is after the series, and not before."""
+        low, high = 0, len(self._views) - 1
+        while high - low > 1:
+            middle = (low + high) // 2 if high - low > EVERY else high - 1
+            there = self._at(middle).at(key, state.key, state.model) is not None
+            if there == (state.after is not None):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _at(self, index: int) -> Snapshot:
+        if index not in self._between:
+            while len(self._between) >= _KEPT:
+                del self._between[next(iter(self._between))]
+            self._between[index] = self._snapshot(self._finder(self._views[index]))
+        return self._between[index]
+
+
+def still_there(model: Finding, snapshot: Snapshot) -> Finding | None:
+    """The same hazard at the same site, though not through a function that was looked at."""
+    if model.kind is HazardKind.LOCK_IMBALANCE:
+        return None
+    finder = snapshot.finder
+    if model.interrupted is not None:
+        return finder.interruption(model.site, model.key)
+    leg = finder.edge_at(model.site, model.via, model.leg.held, model.leg.target)
+    if leg is None:
+        return None
+    for finding in finder.close(leg):
+        if finding.key == model.key:
+            return finding
+    return None
+
+
+def numbers(view: View, spots: set[Spot]) -> dict[Spot, list[int]]:
+    """The functions of a tree at *spots*."""
+    out: dict[Spot, list[int]] = {}
+    for path in {path for path, _ in spots}:
+        for ref in view.functions_in(path):
+            if (path, ref.name) in spots:
+                out.setdefault((path, ref.name), []).append(ref.id)
+    return out
+
+
+def wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """From where a function is run without being called by name."""
+    return tuple(sorted(view.runs_as(function))), tuple(view.tables_of(function))
+
+
+def _volatile(
+    finders: Sequence[Finder], found: Sequence[dict[Spot, list[int]]], changed: set[Spot]
+) -> dict[Spot, frozenset[str]]:
+    """For each function the nodes that it does not block on in every tree.
+
+    All of them if it is not run from the same places in every tree.
+    """
+    out: dict[Spot, frozenset[str]] = {}
+    for spot in changed:
+        sets = [
+            frozenset(_effects(finder, own.get(spot, ())))
+            for finder, own in zip(finders, found, strict=True)
+        ]
+        every = frozenset[str]().union(*sets)
+        wirings = {
+            tuple(wiring(finder.view, number) for number in own.get(spot, ()))
+            for finder, own in zip(finders, found, strict=True)
+        }
+        out[spot] = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
+    return out
+
+
+def _effects(finder: Finder, functions: Iterable[int]) -> set[str]:
+    return {name for number in functions for name in finder.effects(number)}
