@@ -231,8 +231,10 @@ def _runner(scratch: Scratch, tree: str, limits: ApplyLimits) -> _Run:
     )
 
     def run(diff: str, *options: str) -> _Attempt:
-        scratch.forget_index()  # a killed git leaves its lock, and conflicts their stages
-        git.run(scratch.git_dir, ["read-tree", tree], index=scratch.index, limits=bounds)
+        if scratch.indexed != tree:
+            scratch.forget_index()  # a killed git leaves its lock, and conflicts their stages
+            git.run(scratch.git_dir, ["read-tree", tree], index=scratch.index, limits=bounds)
+        scratch.indexed = ""  # until what comes out has been written as a tree
         done = git.run(
             scratch.git_dir,
             ["apply", "--cached", "--verbose", "--whitespace=nowarn", *options, "-"],
@@ -251,7 +253,8 @@ def _runner(scratch: Scratch, tree: str, limits: ApplyLimits) -> _Run:
 
 def _write_tree(scratch: Scratch) -> str:
     done = git.run(scratch.git_dir, ["write-tree"], index=scratch.index)
-    return done.stdout.decode().strip()
+    scratch.indexed = done.stdout.decode().strip()
+    return scratch.indexed
 
 
 def _text(scratch: Scratch, tree: str, path: str) -> str | None:

@@ -146,9 +146,12 @@ class Scratch(ObjectStore):
         self._stack = ExitStack()
         super().__init__(self._stack.enter_context(git.private_repository(repository.objects)))
         self.index = self.git_dir / "reviewbot.index"
+        self.indexed = ""
+        """The tree that the index stands for; empty if that is not known."""
 
     def forget_index(self) -> None:
         """Drop the index, and the lock a killed git left on it."""
+        self.indexed = ""
         for name in (self.index.name, f"{self.index.name}.lock"):
             self.index.with_name(name).unlink(missing_ok=True)
 
