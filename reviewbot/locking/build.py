@@ -53,7 +53,7 @@ from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names
 
 R = TypeVar("R")
-_KEEP_STORES = 8
+_KEEP_STORES = 3
 _LOCAL = 1 << 30
 """Callables from here on are numbered by a chunk for itself."""
 

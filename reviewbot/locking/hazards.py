@@ -213,9 +213,20 @@ class Finder(Edges):
             not (held & READ and target & READ)
             and not (held | target) & NESTED
             and self._kind_of(leg) != "semaphore"  # a count; others may raise it
+            and not self._comes_round(leg)
             and (self._comes_back(leg) if self.through_ops(leg) else same_object(self.view, leg))
         ):
             yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
+
+    def _comes_round(self, leg: Leg) -> bool:
+        """Whether it is one call that takes the lock twice, the second time round a loop.
+
+        Such loops remember that they hold it, in ways that are not all understood.
+        """
+        taken, action = self.taken(leg), self.action(leg)
+        if leg.path or taken is None or action is None:
+            return False
+        return taken.line == action.line
 
     def _comes_back(self, leg: Leg) -> bool:
         """Whether a call through a struct comes back to the file that holds the lock.
