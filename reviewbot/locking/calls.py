@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import msgspec
 
@@ -299,7 +298,7 @@ class Calls:
         if regained is not None:  # the caller's, given back to it: held on return as on entry
             back = msgspec.structs.replace(held, entry=True)
             left = state.released - {regained}
-            return replace(state, held=(*state.held, back), released=left)
+            return State((*state.held, back), left, state.known, state.done)
         if len(state.held) >= MAX_DEPTH or any(
             (h.lock == lock and h.mode == held.mode and (h.entry or _is_exclusive(held)))
             or msgspec.structs.replace(h, unsure=False) == held
@@ -318,17 +317,19 @@ class Calls:
                 self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
             if any(self._one(name, lock) for name, mode in state.released if mode == effect.mode):
                 return state
-            return replace(state, released=state.released | {(lock, effect.mode)})
+            released = state.released | {(lock, effect.mode)}
+            return State(state.held, released, state.known, state.done)
         found = state.held[position]
         held = state.held[:position] + state.held[position + 1 :]
         if found.entry:
-            return replace(state, held=held, released=state.released | {(lock, effect.mode)})
+            released = state.released | {(lock, effect.mode)}
+            return State(held, released, state.known, state.done)
         if self._one(found.lock, lock) and not found.unsure:
             self._record.matched.add(place)
         names = {found.lock, self._class(found.lock, found.cls)}
         self._record.given_back |= names
         done = state.done | names if self._thorough else state.done
-        return replace(state, held=held, done=done)
+        return State(held, state.released, state.known, done)
 
     def _one(self, name: str, other: str) -> bool:
         """Whether two names are of one lock: a lock of file scope has its class's name too."""

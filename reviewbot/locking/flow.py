@@ -109,6 +109,7 @@ class _Walker(Calls):
             return False
         capped = False
         visits = 0
+        self._projected: list[dict[Knowledge, Knowledge]] = [{} for _ in self._blocks]
         seen: list[set[State]] = [set() for _ in self._blocks]
         work: list[tuple[int, State]] = [(0, start)]
         while work:
@@ -151,9 +152,15 @@ class _Walker(Calls):
         """The state without what no later branch asks for."""
         if not state.known:
             return state
-        live = self._interest.live[number]
-        known = frozenset(f for f in state.known if knowledge.base_of(f[0]) in live)
-        return state if known == state.known else state.knowing(known)
+        projected = self._projected[number]
+        known = projected.get(state.known)
+        if known is None:
+            live = self._interest.live[number]
+            known = frozenset(f for f in state.known if knowledge.base_of(f[0]) in live)
+            if known == state.known:
+                known = state.known
+            projected[state.known] = known
+        return state.knowing(known)
 
     # jumps
 

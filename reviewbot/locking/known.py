@@ -45,7 +45,7 @@ class Test(NamedTuple):
     operand: str
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 14)
 def parse(key: str) -> Test:
     """The parts of a condition."""
     if key.endswith("<0"):
@@ -61,6 +61,7 @@ def parse(key: str) -> Test:
     return Test(key, "?", "")
 
 
+@lru_cache(maxsize=1 << 14)
 def base_of(key: str) -> str:
     """The expression that a piece of knowledge or a condition is about."""
     return key[:-1] if key.endswith("=") else parse(key).base

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from reviewbot.locking.body import Event
 from reviewbot.locking.effects import Exit, Held, Slip
 from reviewbot.locking.known import NOTHING, Knowledge
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True, cache_hash=True):
     """One state of a walk; equal ones are one."""
 
     held: tuple[Held, ...] = ()
@@ -22,11 +23,15 @@ class State:
 
     def knowing(self, known: Knowledge) -> State:
         """The state with this knowledge instead."""
-        return self if known is self.known else replace(self, known=known)
+        if known is self.known:
+            return self
+        return State(self.held, self.released, known, self.done)
 
     def holding(self, *held: Held) -> State:
         """The state with these locks held instead."""
-        return self if held == self.held else replace(self, held=held)
+        if held == self.held:
+            return self
+        return State(held, self.released, self.known, self.done)
 
 
 _Call = tuple[int, str, tuple[str, ...], str]
