@@ -34,15 +34,12 @@ class State(msgspec.Struct, frozen=True, cache_hash=True):
         return State(held, self.released, self.known, self.done)
 
 
-_Call = tuple[int, str, tuple[str, ...], str]
-
-
 @dataclass(slots=True)
 class Record:
     """What was met so far; one point a call site."""
 
-    held: dict[_Call, dict[tuple[str, str, int], Held]] = field(default_factory=dict)
-    released: dict[_Call, frozenset[str]] = field(default_factory=dict)
+    held: dict[Event, dict[tuple[str, str, int], Held]] = field(default_factory=dict)
+    released: dict[Event, frozenset[str]] = field(default_factory=dict)
     exits: dict[Exit, None] = field(default_factory=dict)
     given_back: set[str] = field(default_factory=set)
     optional: set[str] = field(default_factory=set)
@@ -52,13 +49,12 @@ class Record:
     unmatched: dict[tuple[int, str, str], Slip] = field(default_factory=dict)
 
     def point(self, event: Event, state: State) -> None:
-        key = (event.line, event.name, event.args, event.result)
-        held = self.held.setdefault(key, {})
+        held = self.held.setdefault(event, {})
         for lock in state.held:
             held[(lock.lock, lock.mode, lock.line)] = lock
         released = frozenset(name for name, _ in state.released)
-        self.released[key] = self.released.get(key, released) & released
+        self.released[event] = self.released.get(event, released) & released
 
     def nothing_released(self, event: Event) -> None:
         """The call is reached with nothing of the caller's given back."""
-        self.released[event.line, event.name, event.args, event.result] = frozenset()
+        self.released[event] = frozenset()
