@@ -109,7 +109,6 @@ class _Walker(Calls):
             return False
         capped = False
         visits = 0
-        self._projected: list[dict[Knowledge, Knowledge]] = [{} for _ in self._blocks]
         seen: list[set[State]] = [set() for _ in self._blocks]
         work: list[tuple[int, State]] = [(0, start)]
         while work:
@@ -145,21 +144,14 @@ class _Walker(Calls):
 
     def _next_turn(self, state: State) -> State:
         """In the next turn of a loop fields and globals may have other values."""
-        shared = self._shared
-        known = frozenset(f for f in state.known if knowledge.base_of(f[0]) not in shared)
-        return state.knowing(known)
+        stale = [f for f in state.known if knowledge.base_of(f[0]) in self._shared]
+        return state.knowing(state.known.difference(stale)) if stale else state
 
     def _project(self, state: State, number: int) -> State:
         """The state without what no later branch asks for."""
-        projected = self._projected[number]
-        known = projected.get(state.known)
-        if known is None:
-            live = self._interest.live[number]
-            known = frozenset(f for f in state.known if knowledge.base_of(f[0]) in live)
-            if known == state.known:
-                known = state.known
-            projected[state.known] = known
-        return state.knowing(known)
+        live = self._interest.live[number]
+        dead = [f for f in state.known if knowledge.base_of(f[0]) not in live]
+        return state.knowing(state.known.difference(dead)) if dead else state
 
     # jumps
 
