@@ -18,7 +18,7 @@ AROUND = "around"
 GOTO, BRANCH, RETURN, SWITCH, STOP = range(5)
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
     """One call or assignment, in execution order.
 
     ``name`` is the callee (``mutex_lock``), a call through a pointer as written

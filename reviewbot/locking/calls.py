@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from functools import cache
 
 import msgspec
 
@@ -47,11 +47,11 @@ class Calls:
         self._variant = variant
         self._at = 0
         self._thorough = thorough
-        self._lookup = lookup
         self._record = record
         self._locals = function.locals
-        self._effects: dict[str, Effects | None] = {}
+        self._effects_of = cache(lookup)
         self._own: frozenset[str] | None = None
+        self._mentions: dict[str, set[str]] = {}
         self._interest: Interest = find_interest(
             flow.blocks, function.locals, self._effects_of, thorough
         )
@@ -60,11 +60,6 @@ class Calls:
         self._shared = frozenset(shared)
         self._back = back_edges(flow.blocks) if shared else frozenset()
         record.optional |= self._arms.acquires
-
-    def _effects_of(self, name: str) -> Effects | None:
-        if name not in self._effects:
-            self._effects[name] = self._lookup(name)
-        return self._effects[name]
 
     def _changes(self, number: int) -> tuple[frozenset[str], frozenset[str]]:
         """Names and classes of what a block's calls take and give back."""
@@ -84,11 +79,10 @@ class Calls:
 
     def _event(self, event: Event, states: list[State]) -> list[State]:
         if event.name == "=":
-            return [
-                self._assigned(after, event)
-                for state in states
-                for after in self._told_apart(self._moved(state, event), event)
-            ]
+            after = [self._moved(state, event) for state in states]
+            if event.args and event.args[0].startswith("?"):
+                after = [told for state in after for told in self._told_apart(state, event)]
+            return [self._assigned(state, event) for state in after]
         effects = self._effects_of(event.name)
         out: list[State] = []
         for state in states:
@@ -96,11 +90,11 @@ class Calls:
                 self._record.point(event, state)
             else:
                 self._record.nothing_released(event)
-            after = self._called(self._moved(state, event), event, effects)
+            called = self._called(self._moved(state, event), event, effects)
             if effects is None:
-                out.append(after)
+                out.append(called)
             else:
-                out.extend(self._apply(event, effects, after))
+                out.extend(self._apply(event, effects, called))
         return list(dict.fromkeys(out)) if len(out) > 1 else out
 
     def _moved(self, state: State, event: Event) -> State:
@@ -116,8 +110,9 @@ class Calls:
         source = source if event.args and event.args[0].startswith("=") else ""
         held: dict[tuple[str, str], Held] = {}
         for lock in state.held:
-            words = WORDS.findall(lock.lock) if not lock.lock.startswith("=") else []
             new = lock
+            is_named = target in lock.lock or (source and lock.lock.startswith(source))
+            words = WORDS.findall(lock.lock) if is_named and lock.lock[:1] != "=" else []
             if target in words and "@" not in lock.lock:
                 cls = self._class_of(lock.lock) or lock.cls
                 new = msgspec.structs.replace(lock, lock=f"{lock.lock}@{event.line}", cls=cls)
@@ -129,14 +124,11 @@ class Calls:
 
     def _told_apart(self, state: State, event: Event) -> list[State]:
         """``err = PTR_ERR_OR_ZERO(x)``: whoever asks err asks whether x is an error."""
-        if not event.args or not event.args[0].startswith("?"):
-            return [state]
         ways = (knowledge.narrow(state.known, event.args[0][1:], signs) for signs in ("-", "0+"))
         return [state.knowing(known) for known in ways if known is not None]
 
     def _assigned(self, state: State, event: Event) -> State:
-        before = state.known
-        known = self._forget(before, event.result)
+        known = self._forget(state.known, event.result)
         if event.result in self._interest.bases:
             known = knowledge.assign(known, event.result, event.args)
         return state.knowing(known)
@@ -144,21 +136,24 @@ class Calls:
     def _called(self, state: State, event: Event, effects: Effects | None) -> State:
         """After a call its result is new, and what it was given the address of may be."""
         known = state.known
+        if not known:
+            return state
         if event.result and not (event.result.endswith(")") and effects is None):
             known = self._forget(known, event.result)  # else a test that comes out as before
-        if known:
-            for argument in event.args:
-                if argument.startswith("&"):
-                    known = self._forget(known, argument[1:])
+        for argument in event.args:
+            if argument.startswith("&"):
+                known = self._forget(known, argument[1:])
         return state.knowing(known)
 
     def _forget(self, known: Knowledge, target: str) -> Knowledge:
-        words = self._interest.words
-        stale = [
-            fact
-            for fact in known
-            if target in words.get(base := knowledge.base_of(fact[0]), ()) or base == target
-        ]
+        if not known:
+            return known
+        mentions = self._mentions.get(target)
+        if mentions is None:
+            words = self._interest.words
+            mentions = {base for base in words if target in words[base]} | {target}
+            self._mentions[target] = mentions
+        stale = [fact for fact in known if knowledge.base_of(fact[0]) in mentions]
         return known.difference(stale) if stale else known
 
     def _apply(self, event: Event, effects: Effects, state: State) -> list[State]:
@@ -299,7 +294,7 @@ class Calls:
         if regained is not None:  # the caller's, given back to it: held on return as on entry
             back = msgspec.structs.replace(held, entry=True)
             left = state.released - {regained}
-            return replace(state, held=(*state.held, back), released=left)
+            return State((*state.held, back), left, state.known, state.done)
         if len(state.held) >= MAX_DEPTH or any(
             (h.lock == lock and h.mode == held.mode and (h.entry or _is_exclusive(held)))
             or msgspec.structs.replace(h, unsure=False) == held
@@ -318,17 +313,19 @@ class Calls:
                 self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
             if any(self._one(name, lock) for name, mode in state.released if mode == effect.mode):
                 return state
-            return replace(state, released=state.released | {(lock, effect.mode)})
+            released = state.released | {(lock, effect.mode)}
+            return State(state.held, released, state.known, state.done)
         found = state.held[position]
         held = state.held[:position] + state.held[position + 1 :]
         if found.entry:
-            return replace(state, held=held, released=state.released | {(lock, effect.mode)})
+            released = state.released | {(lock, effect.mode)}
+            return State(held, released, state.known, state.done)
         if self._one(found.lock, lock) and not found.unsure:
             self._record.matched.add(place)
         names = {found.lock, self._class(found.lock, found.cls)}
         self._record.given_back |= names
         done = state.done | names if self._thorough else state.done
-        return replace(state, held=held, done=done)
+        return State(held, state.released, state.known, done)
 
     def _one(self, name: str, other: str) -> bool:
         """Whether two names are of one lock: a lock of file scope has its class's name too."""

@@ -100,7 +100,7 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
         return bool(self.acquires or self.releases or self.holds or self.touches or self.doubts)
 
 
-class Held(msgspec.Struct, frozen=True, array_like=True):
+class Held(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
     """A lock in a held set."""
 
     lock: str

@@ -84,10 +84,10 @@ def _walk(
         capped |= walker.run(start)
     points = tuple(
         Point(
-            line, name, args, result, tuple(held.values()),
-            tuple(sorted(record.released[line, name, args, result])),
+            event.line, event.name, event.args, event.result, tuple(held.values()),
+            tuple(sorted(record.released[event])),
         )
-        for (line, name, args, result), held in record.held.items()
+        for event, held in record.held.items()
     )  # fmt: skip
     return Walk(
         points,
@@ -116,7 +116,8 @@ class _Walker(Calls):
             if visits > MAX_VISITS:
                 return True
             number, state = work.pop()
-            state = self._project(state, number)
+            if state.known:
+                state = self._project(state, number)
             states = seen[number]
             if state in states:
                 continue
@@ -137,23 +138,20 @@ class _Walker(Calls):
                     current = list(plain)[:MAX_STATES]
             for after in current:
                 for target, there in self._jump(number, after):
-                    again = (number, target) in self._back and there.known
+                    again = there.known and (number, target) in self._back
                     work.append((target, self._next_turn(there) if again else there))
         return capped
 
     def _next_turn(self, state: State) -> State:
         """In the next turn of a loop fields and globals may have other values."""
-        shared = self._shared
-        known = frozenset(f for f in state.known if knowledge.base_of(f[0]) not in shared)
-        return state.knowing(known)
+        stale = [f for f in state.known if knowledge.base_of(f[0]) in self._shared]
+        return state.knowing(state.known.difference(stale)) if stale else state
 
     def _project(self, state: State, number: int) -> State:
         """The state without what no later branch asks for."""
-        if not state.known:
-            return state
         live = self._interest.live[number]
-        known = frozenset(f for f in state.known if knowledge.base_of(f[0]) in live)
-        return state if known == state.known else state.knowing(known)
+        dead = [f for f in state.known if knowledge.base_of(f[0]) not in live]
+        return state.knowing(state.known.difference(dead)) if dead else state
 
     # jumps
 
@@ -187,8 +185,10 @@ class _Walker(Calls):
 
     def _around(self, number: int, target: int, state: State) -> State:
         """The state after going around an arm that may give locks back."""
+        if not state.held:
+            return state
         names = self._arms.releases.get((number, target))
-        if names is None or not state.held:
+        if names is None:
             return state
         held = tuple(
             msgspec.structs.replace(h, unsure=True)
@@ -235,7 +235,7 @@ class _Walker(Calls):
         signs, const = _returned(key, state.known)
         if signs == "-+":
             signs = self._more_likely(key)
-        params = tuple(sorted(f for f in state.known if self._interest.on_parameter(f)))
+        params = tuple(sorted(filter(self._interest.on_parameter, state.known)))
         released, done = tuple(sorted(state.released)), tuple(sorted(state.done))
         leave = Exit(line, signs, const, state.held, released, params, self._variant, done)
         self._record.exits[leave] = None

@@ -182,8 +182,9 @@ def _live(
     while changed:
         changed = False
         for number in range(len(blocks) - 1, -1, -1):
-            size = len(live[number])
+            some = live[number]
+            size = len(some)
             for target in blocks[number].targets:
-                live[number] |= live[target]
-            changed |= len(live[number]) != size
+                some |= live[target]
+            changed |= len(some) != size
     return [frozenset(some | parameters) for some in live]

@@ -45,7 +45,7 @@ class Test(NamedTuple):
     operand: str
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 14)
 def parse(key: str) -> Test:
     """The parts of a condition."""
     if key.endswith("<0"):
@@ -61,11 +61,13 @@ def parse(key: str) -> Test:
     return Test(key, "?", "")
 
 
+@lru_cache(maxsize=1 << 14)
 def base_of(key: str) -> str:
     """The expression that a piece of knowledge or a condition is about."""
     return key[:-1] if key.endswith("=") else parse(key).base
 
 
+@lru_cache(maxsize=1 << 14)
 def is_constant(text: str) -> bool:
     """Whether *text* is a number or a name in capitals (or several, or'ed)."""
     return bool(text) and _CONSTANT.match(text) is not None and text != "NULL"
@@ -88,6 +90,7 @@ def value(known: Knowledge, base: str) -> tuple[str, str]:
     return signs, const
 
 
+@lru_cache(maxsize=1 << 14)
 def decide(known: Knowledge, key: str) -> bool | None:
     """Whether a condition is known to be true or false."""
     if not known:
@@ -118,6 +121,7 @@ def _by_value(test: Test, signs: str, const: str) -> bool | None:
     return False if signs == "0" else None
 
 
+@lru_cache(maxsize=1 << 14)
 def learn(known: Knowledge, key: str, answer: bool) -> Knowledge | None:
     """What is known once a condition has come out as *answer*; None if it cannot."""
     test = parse(key)

@@ -35,7 +35,8 @@ def find_arms(blocks: tuple[Block, ...], changes: Callable[[int], tuple[Names, N
     """The optional arms of a flow; *changes* gives (taken, given back) of a block's calls."""
     out = Arms()
     per_block = [changes(number) for number in range(len(blocks))]
-    if not any(taken or given for taken, given in per_block):
+    active = {number for number, (taken, given) in enumerate(per_block) if taken or given}
+    if not active:
         return out
     for number, block in enumerate(blocks):
         for skip in _ways_around(block):
@@ -44,8 +45,11 @@ def find_arms(blocks: tuple[Block, ...], changes: Callable[[int], tuple[Names, N
                 stops.add(blocks[skip].targets[0])  # if … else …: both come together behind it
             for arm in set(block.targets) - {skip}:
                 region = _region(blocks, arm, stops)
-                taken = _all(per_block[n][0] for n in region)
-                given = _all(per_block[n][1] for n in region)
+                does = region & active
+                if not does:
+                    continue
+                taken = _all(per_block[n][0] for n in does)
+                given = _all(per_block[n][1] for n in does)
                 if given - taken:
                     key = (number, skip)
                     out.releases[key] = out.releases.get(key, frozenset()) | (given - taken)

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from reviewbot.locking.body import Event
 from reviewbot.locking.effects import Exit, Held, Slip
 from reviewbot.locking.known import NOTHING, Knowledge
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True, cache_hash=True):
     """One state of a walk; equal ones are one."""
 
     held: tuple[Held, ...] = ()
@@ -22,22 +23,23 @@ class State:
 
     def knowing(self, known: Knowledge) -> State:
         """The state with this knowledge instead."""
-        return self if known is self.known else replace(self, known=known)
+        if known is self.known:
+            return self
+        return State(self.held, self.released, known, self.done)
 
     def holding(self, *held: Held) -> State:
         """The state with these locks held instead."""
-        return self if held == self.held else replace(self, held=held)
-
-
-_Call = tuple[int, str, tuple[str, ...], str]
+        if held == self.held:
+            return self
+        return State(held, self.released, self.known, self.done)
 
 
 @dataclass(slots=True)
 class Record:
     """What was met so far; one point a call site."""
 
-    held: dict[_Call, dict[tuple[str, str, int], Held]] = field(default_factory=dict)
-    released: dict[_Call, frozenset[str]] = field(default_factory=dict)
+    held: dict[Event, dict[tuple[str, str, int], Held]] = field(default_factory=dict)
+    released: dict[Event, frozenset[str]] = field(default_factory=dict)
     exits: dict[Exit, None] = field(default_factory=dict)
     given_back: set[str] = field(default_factory=set)
     optional: set[str] = field(default_factory=set)
@@ -47,13 +49,12 @@ class Record:
     unmatched: dict[tuple[int, str, str], Slip] = field(default_factory=dict)
 
     def point(self, event: Event, state: State) -> None:
-        key = (event.line, event.name, event.args, event.result)
-        held = self.held.setdefault(key, {})
+        held = self.held.setdefault(event, {})
         for lock in state.held:
             held[(lock.lock, lock.mode, lock.line)] = lock
         released = frozenset(name for name, _ in state.released)
-        self.released[key] = self.released.get(key, released) & released
+        self.released[event] = self.released.get(event, released) & released
 
     def nothing_released(self, event: Event) -> None:
         """The call is reached with nothing of the caller's given back."""
-        self.released[event.line, event.name, event.args, event.result] = frozenset()
+        self.released[event] = frozenset()
