@@ -35,6 +35,9 @@ ATOMIC_DEPTH = 3
 """The same for what may sleep in other files: deep down almost everything may, somehow."""
 MAX_COST = 14
 """Cost of the calls in both halves of a cycle; a longer proof convinces nobody."""
+MAX_FILE_COST = 6
+"""The same for a cycle through the files of debugfs, proc or sysfs."""
+FILES = frozenset({"debugfs", "proc", "sysfs"})
 MAX_WAY_BACK = 12
 """Cost of the way from a driver through its framework back to the driver."""
 MAX_THIRDS = 40
@@ -207,6 +210,8 @@ class Finder(Edges):
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
             yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
+        elif what in FILES:
+            return  # one file may remove another
         elif what:
             yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif (
@@ -246,7 +251,7 @@ class Finder(Edges):
         usable = [
             way
             for way in ways
-            if self.cost(way) + own <= MAX_COST and self._usable(way, target_read, leg)
+            if self.cost(way) + own <= self._limit(leg, way) and self._usable(way, target_read, leg)
         ]
         if not usable:
             return None
@@ -259,6 +264,16 @@ class Finder(Edges):
                 self.spot(way.function),
             ),
         )
+
+    def _limit(self, leg: Leg, way: Leg) -> int:
+        """What a cycle of two edges may cost.
+
+        The files that a source file makes in debugfs, proc or sysfs are one node: that
+        a lock is held over removing one and taken by the user of another is believed
+        only of what stands close by.
+        """
+        files = leg.target.partition(" ")[0] in FILES or way.target.partition(" ")[0] in FILES
+        return MAX_FILE_COST if files else MAX_COST
 
     def _by_a_third(
         self, leg: Leg, other: int, back: dict[int, list[Leg]], target: int

@@ -382,6 +382,9 @@ void refill(struct dev *d, bool wait)
 	d->buf = kmalloc(32, GFP_KERNEL);
 }
 """,
+    "a sysfs file that removes another": SHOW.replace(
+        "@@", "\tdevice_remove_file(device, &dev_attr_other);"
+    ),
     "debugfs removed by who holds another lock": DEBUGFS.replace(
         "@@", "\tmutex_lock(&d->lock);\n\tdebugfs_remove(d->dir);\n\tmutex_unlock(&d->lock);"
     ),
