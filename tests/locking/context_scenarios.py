@@ -383,7 +383,9 @@ void refill(struct dev *d, bool wait)
 }
 """,
     "a sysfs file that removes another": SHOW.replace(
-        "@@", "\tdevice_remove_file(device, &dev_attr_other);"
+        "@@",
+        "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n"
+        "\tdevice_remove_file(device, &dev_attr_other);",
     ),
     "debugfs removed by who holds another lock": DEBUGFS.replace(
         "@@", "\tmutex_lock(&d->lock);\n\tdebugfs_remove(d->dir);\n\tmutex_unlock(&d->lock);"
