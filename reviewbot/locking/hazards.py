@@ -231,7 +231,10 @@ class Finder(Edges):
         taken, action = self.taken(leg), self.action(leg)
         if leg.path or taken is None or action is None:
             return False
-        return taken.line == action.line
+        if taken.line != action.line:
+            return False
+        text = self.view.lines(self.spot(leg.function)[0])[action.line - 1]
+        return text.count(f"{action.call}(") <= 1
 
     def _comes_back(self, leg: Leg) -> bool:
         """Whether a call through a struct comes back to the file that holds the lock.
