@@ -8,7 +8,7 @@ the drafts that can be reached.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import msgspec
 
@@ -72,14 +72,13 @@ class Flow(msgspec.Struct, frozen=True, array_like=True):
     blocks: tuple[Block, ...]
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(msgspec.Struct):
     """A block under construction."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[Event] = []
     jump: int = GOTO
     key: str = ""
-    targets: list[int] = field(default_factory=list)
+    targets: list[int] = []
     labels: tuple[str, ...] = ()
     line: int = 0
 
@@ -95,44 +94,64 @@ def compact(drafts: list[Draft]) -> tuple[Block, ...]:
     """
 
     def forward(block: int) -> int:
-        seen = set()
-        while not drafts[block].events and drafts[block].jump == GOTO and block not in seen:
+        seen: set[int] = set()
+        while (draft := drafts[block]).jump == GOTO and not draft.events and block not in seen:
             seen.add(block)
-            block = drafts[block].targets[0]
+            block = draft.targets[0]
         return block
 
-    order: list[int] = []
+    after: dict[int, list[int]] = {}
     number: dict[int, int] = {}
     work = [forward(0)]
     while work:
         block = work.pop()
         if block in number:
             continue
-        number[block] = len(order)
-        order.append(block)
-        work.extend(forward(target) for target in reversed(drafts[block].targets))
+        number[block] = len(number)
+        after[block] = [forward(target) for target in drafts[block].targets]
+        work.extend(reversed(after[block]))
+    reached = [drafts[block] for block in number]
+    asked = _asked(reached)
+    return tuple(
+        [
+            Block(
+                _worth_keeping(draft.events, asked),
+                draft.jump,
+                draft.key,
+                tuple([number[target] for target in targets]),
+                draft.labels,
+                draft.line,
+            )
+            for draft, targets in zip(reached, after.values(), strict=True)
+        ]
+    )
+
+
+def _asked(drafts: Iterable[Draft]) -> set[str]:
+    """The variables that a condition or a returned value asks for, or that a call is given."""
     asked: set[str] = set()
-    for block in order:
-        draft = drafts[block]
+    for draft in drafts:
         if draft.jump != GOTO and draft.key:
             asked.update(_WORD.findall(draft.key))
         for event in draft.events:
             if event.name != "=":
                 for argument in event.args:
                     if "->" in argument or argument.isidentifier():
-                        asked.update(_WORD.findall(argument)[: None if "[" in argument else 1])
+                        if "[" in argument:
+                            asked.update(_WORD.findall(argument))
+                        elif (word := _WORD.search(argument)) is not None:
+                            asked.add(word[0])
+    return asked
+
+
+def _worth_keeping(events: list[Event], asked: set[str]) -> tuple[Event, ...]:
+    """The calls, and the assignments to what is *asked*."""
+    if not events:
+        return ()
     return tuple(
-        Block(
-            tuple(
-                event
-                for event in drafts[block].events
-                if event.name != "=" or not asked.isdisjoint(_WORD.findall(event.result))
-            ),
-            drafts[block].jump,
-            drafts[block].key,
-            tuple(number[forward(target)] for target in drafts[block].targets),
-            drafts[block].labels,
-            drafts[block].line,
-        )
-        for block in order
+        [
+            event
+            for event in events
+            if event.name != "=" or not asked.isdisjoint(_WORD.findall(event.result))
+        ]
     )

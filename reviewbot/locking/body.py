@@ -157,7 +157,7 @@ class _Builder(Values):
                 if value is not None:
                     self._expression(value, "")
                 continue
-            text = self._code[name.start_byte : name.end_byte].decode("latin-1")
+            text = self._text(name)
             if text not in self._locals or self._locals[text].param < 0:
                 self._locals[text] = Local(base + "*" * stars, -1, "")
             if value is not None:

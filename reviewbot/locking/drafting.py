@@ -31,7 +31,7 @@ class Drafting:
         first_line: int,
         locals_: dict[str, Local],
     ) -> None:
-        self._code = PREFIX + source.code
+        self._code = (PREFIX + source.code).decode("latin-1")  # a character a byte
         self._line = first_line
         self._locals = dict(locals_)
         self._source = source
@@ -47,6 +47,7 @@ class Drafting:
         self._assigned: dict[str, int] = {}
         self._aliases: dict[str, str] = {}
         self._escaped: set[str] = set()
+        self._callees: dict[int, str] = {}
 
     # blocks
 
@@ -73,7 +74,7 @@ class Drafting:
         return self._line + row
 
     def _text(self, node: tree_sitter.Node) -> str:
-        return self._code[node.start_byte : node.end_byte].decode("latin-1")
+        return self._code[node.start_byte : node.end_byte]
 
     # scopes
 

@@ -8,7 +8,6 @@ import re
 MAX_ARGUMENT = 160
 """Characters of an argument or condition that are kept; a longer argument becomes empty."""
 
-_SPACE = re.compile(r"\s+")
 _BESIDE_OPERATOR = re.compile(r"(?<=\W) | (?=\W)")
 _NONZERO = re.compile(r"^(?:true|0*[1-9]\d*|IRQ_HANDLED|IRQ_WAKE_THREAD)$")
 _NEGATIVE = re.compile(r"^(?:-E[A-Z0-9]+|-[1-9]\d*|ERR_PTR\(.*\)|PTR_ERR\(.*\)|ERR_CAST\(.*\))$")
@@ -40,7 +39,8 @@ def tight(text: str) -> str:
     """An expression in one spelling: no white space but between words."""
     if " " not in text and "\t" not in text and "\n" not in text:
         return text
-    return _BESIDE_OPERATOR.sub("", _SPACE.sub(" ", text.strip()))
+    words = text.split()
+    return words[0] if len(words) == 1 else _BESIDE_OPERATOR.sub("", " ".join(words))
 
 
 def split_arguments(text: str) -> tuple[str, ...]:

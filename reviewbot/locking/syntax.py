@@ -69,15 +69,18 @@ def has_both(node: tree_sitter.Node) -> bool:
 
 def is_choice(node: tree_sitter.Node) -> bool:
     """``!a``, ``a && b`` and ``a || b``."""
+    if node.type not in ("unary_expression", "binary_expression"):
+        return False
     operator = node.child_by_field_name("operator")
     return operator is not None and operator.type in ("!", "&&", "||")
 
 
 def is_boolean(node: tree_sitter.Node) -> bool:
     """A choice or a comparison."""
-    operator = node.child_by_field_name("operator")
-    compares = operator is not None and operator.type in ("==", "!=", "<", ">", "<=", ">=")
-    return is_choice(node) or (compares and node.type == "binary_expression")
+    if is_choice(node):
+        return True
+    operator = node.child_by_field_name("operator") if node.type == "binary_expression" else None
+    return operator is not None and operator.type in ("==", "!=", "<", ">", "<=", ">=")
 
 
 def pointer(function: tree_sitter.Node) -> tree_sitter.Node:

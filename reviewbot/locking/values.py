@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tree_sitter
 
 from reviewbot.locking.blocks import BRANCH, STOP, Event
@@ -30,6 +32,9 @@ from reviewbot.locking.syntax import (
     pointer,
 )  # fmt: skip
 
+_ACTS = re.compile(r"[(={;]|\+\+|--")
+"""What an expression must have in its text to call or to change anything."""
+
 
 class Values(Drafting):
     """Takes in expressions; what statements are is left to a subclass."""
@@ -38,9 +43,12 @@ class Values(Drafting):
 
     def _expressions(self, node: tree_sitter.Node) -> None:
         """Events of any node, in the order of its children."""
-        if b"(" not in self._code[node.start_byte : node.end_byte] and node.type not in ASSIGNING:
+        if not self._has("(", node) and node.type not in ASSIGNING:
             return
         self._expression(node, "")
+
+    def _has(self, text: str, node: tree_sitter.Node) -> bool:
+        return self._code.find(text, node.start_byte, node.end_byte) >= 0
 
     def _expression(self, node: tree_sitter.Node, result: str) -> None:
         kind = node.type
@@ -62,8 +70,7 @@ class Values(Drafting):
                 text = tight(self._text(argument))
                 self._note_assignment(text, (), self._row(node.start_point.row))
         elif kind == "conditional_expression" or (
-            kind == "binary_expression"
-            and self._code[node.start_byte : node.end_byte].find(b"&&") > 0
+            kind == "binary_expression" and self._has("&&", node)
         ):
             self._optional(node)
         elif kind == "compound_statement":
@@ -82,7 +89,7 @@ class Values(Drafting):
 
     def _optional(self, node: tree_sitter.Node) -> None:
         """``a ? b : c`` and ``a && b`` as values: the later parts may not run."""
-        if b"(" not in self._code[node.start_byte : node.end_byte]:
+        if not self._has("(", node):
             return
         after = self._new()
         if node.type != "conditional_expression":
@@ -153,9 +160,11 @@ class Values(Drafting):
 
     def _not_zero(self, value: tree_sitter.Node) -> tree_sitter.Node:
         """``f(x)`` for ``f(x) != 0``: zero or not is all that is asked of it."""
+        if value.type != "binary_expression":
+            return value
         operator, right = value.child_by_field_name("operator"), value.child_by_field_name("right")
         left = value.child_by_field_name("left")
-        if value.type != "binary_expression" or operator is None or operator.type != "!=":
+        if operator is None or operator.type != "!=":
             return value
         zero = right is not None and tight(self._text(right)) in ZERO
         return left if zero and left is not None else value
@@ -173,8 +182,12 @@ class Values(Drafting):
         self._blocks[self._at].events.append(Event(line, "=", known, target))
 
     def _callee(self, node: tree_sitter.Node) -> str:
-        function = node.child_by_field_name("function")
-        return tight(self._text(pointer(function))) if function is not None else ""
+        name = self._callees.get(node.id)
+        if name is None:
+            function = node.child_by_field_name("function")
+            name = tight(self._text(pointer(function))) if function is not None else ""
+            self._callees[node.id] = name
+        return name
 
     def _call(self, node: tree_sitter.Node, result: str) -> None:
         function = node.child_by_field_name("function")
@@ -182,7 +195,7 @@ class Values(Drafting):
         if function is None or arguments is None:
             return
         function = pointer(function)
-        name = tight(self._text(function))
+        name = self._callee(node)
         line = self._row(node.start_point.row)
         if name in ("sizeof", "typeof", "__typeof__", "offsetof"):
             return
@@ -193,11 +206,14 @@ class Values(Drafting):
             self._finish(STOP)
             self._at = go
             return
-        for child in arguments.named_children:
-            if child.child_count:
-                self._expression(child, "")
+        text = self._text(arguments)
+        inner = text[1:-1]
+        if _ACTS.search(text, 1) is not None:  # the ")" may be one that the grammar made up
+            for child in arguments.named_children:
+                if child.child_count:
+                    self._expression(child, "")
         if function.type == "call_expression" and name.startswith(("guard(", "class(", "CLASS(")):
-            args = split_arguments(self._text(arguments)[1:-1])
+            args = split_arguments(inner)
             if name.startswith("guard("):
                 self._guard(name, args, line)
             else:
@@ -210,7 +226,7 @@ class Values(Drafting):
             if result:
                 self._note_assignment(result, (), line, counted=True)
             return
-        args = split_arguments(self._text(arguments)[1:-1])
+        args = split_arguments(inner)
         self._escaped.update(arg[1:] for arg in args if arg.startswith("&"))
         self._emit(line, name, args, result)
 
@@ -241,8 +257,10 @@ class Values(Drafting):
 
     def _inside(self, node: tree_sitter.Node) -> tree_sitter.Node | None:
         """The argument whose value a call only hands on."""
+        if node.type != "call_expression":
+            return None
         arguments = node.child_by_field_name("arguments")
-        if node.type != "call_expression" or arguments is None:
+        if arguments is None:
             return None
         place = hands_on(self._callee(node), arguments.named_child_count)
         return arguments.named_children[place] if place >= 0 else None

@@ -51,6 +51,20 @@ def test_an_event_has_line_arguments_and_result() -> None:
     assert len(event.args) == 3
 
 
+@pytest.mark.parametrize("change", ["n = 1", "n++", "--n", "n += 2", "n = f(x)"])
+def test_an_argument_may_change_a_variable(change: str) -> None:
+    events = blocks_of(f"g({change}); if (n) return;")[0].events
+    assert [event.result for event in events] == ["n", ""]
+    assert events[-1].name == "g"
+
+
+def test_a_macro_may_be_given_statements() -> None:
+    """The first one ends the call as tree-sitter sees it, with a bracket made up."""
+    code = "LOOP(\n\tn.count++;\n\tif (n.count <= 0)\n\t\treturn;\n,\n\tgo();\n);"
+    first = blocks_of(code)[0].events
+    assert [(event.name, event.result) for event in first] == [("=", "n.count"), ("LOOP", "")]
+
+
 def test_a_call_through_a_pointer_is_spelled_by_the_pointer() -> None:
     assert calls("dev->ops->open(dev); (*cb)(1); (dev -> ops . x) ( 2 );") == [
         "dev->ops->open",
