@@ -17,6 +17,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.support.program import Kernel, seeded
+
 # Read before the fixtures below give tests a home of their own.
 _CACHE_HOME = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 _KERNEL_CACHE = Path(os.environ.get("REVIEWBOT_KERNEL_CACHE") or _CACHE_HOME / "reviewbot-kernel")
@@ -177,3 +179,24 @@ def repository_root() -> Path:
 def sample_patches(repository_root: Path) -> Path:
     """The folder with the seed's series and the sample tree."""
     return repository_root / "sample_patches"
+
+
+@pytest.fixture(scope="module")
+def v1(sample_patches: Path) -> Path:
+    """The seed's first version."""
+    return sample_patches / "seed-v1.mbox"
+
+
+@pytest.fixture(scope="module")
+def v2(sample_patches: Path) -> Path:
+    """The seed's second version, which was taken."""
+    return sample_patches / "seed-v2.mbox"
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
+    """The sample tree with the seed's branches; what reviews it must leave it as it is."""
+    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
+    before = made.state()
+    yield made
+    assert made.state() == before

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,18 +17,10 @@ from reviewbot.locking.sightings import Known, remember
 from reviewbot.review import Options, known_of, review_series
 from reviewbot.series.assemble import assemble
 from reviewbot.series.model import Series
-from tests.support.program import DOMAIN, LOCK, SITES, Kernel, seeded
+from tests.support.program import DOMAIN, LOCK, SITES, Kernel
 
 FILE = "virt/kvm/eventfd.c"
 ID = hazard_id(HazardKind.WORKER_POOL_CYCLE, (LOCK, DOMAIN))
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
-    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
-    before = made.state()
-    yield made
-    assert made.state() == before
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pty
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +27,12 @@ from tests.support.program import (
     complaint,
     environment,
     run,
-    seeded,
     start,
 )
 
 APP: Any = typer.main.get_command(cli.app)
 COMMANDS: dict[str, Any] = dict(APP.commands)
 FILE = "virt/kvm/eventfd.c"
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
-    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
-    before = made.state()
-    yield made
-    assert made.state() == before
-
-
-@pytest.fixture(scope="module")
-def v2(sample_patches: Path) -> Path:
-    return sample_patches / "seed-v2.mbox"
 
 
 # ---- help, completion, documentation ----

@@ -4,20 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.support.program import DOMAIN, LOCK, Kernel, complaint, run, seeded
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
-    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
-    before = made.state()
-    yield made
-    assert made.state() == before
+from tests.support.program import DOMAIN, LOCK, Kernel, complaint, run
 
 
 def test_an_audit_then_an_explanation(kernel: Kernel) -> None:

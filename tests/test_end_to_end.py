@@ -40,25 +40,6 @@ GONE = dict.fromkeys(SITES, "removed")
 V1_LEAVES = {**GONE, ("kvm_irqfd_assign", ""): "remaining"}
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
-    """The sample tree with the seed's branches; what reviews it must leave it as it is."""
-    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
-    before = made.state()
-    yield made
-    assert made.state() == before
-
-
-@pytest.fixture(scope="module")
-def v1(sample_patches: Path) -> Path:
-    return sample_patches / "seed-v1.mbox"
-
-
-@pytest.fixture(scope="module")
-def v2(sample_patches: Path) -> Path:
-    return sample_patches / "seed-v2.mbox"
-
-
 def review(kernel: Kernel, *args: str | Path, **kwargs: Any) -> Ran:
     """A review that comes to a verdict, and says nothing beside it."""
     ran = run("review", *args, "--tree", kernel.path, **kwargs)

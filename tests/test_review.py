@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,20 +18,11 @@ from reviewbot.report.model import Review
 from reviewbot.review import Options, review_range, review_series
 from reviewbot.series.assemble import assemble
 from reviewbot.series.model import Series
-from tests.support.program import DOMAIN, LOCK, SITES, Kernel, seeded
+from tests.support.program import DOMAIN, LOCK, SITES, Kernel
 
 FILE = "virt/kvm/eventfd.c"
 Edit = tuple[str, str, Callable[[str], str]]
 """A path, a commit message and a change of the file's text."""
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
-    """The sample tree with the seed's branches, for reading only."""
-    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
-    before = made.state()
-    yield made
-    assert made.state() == before
 
 
 @pytest.fixture(scope="module")

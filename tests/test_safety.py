@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +27,6 @@ from tests.support.program import (
     seeded,
     start,
 )
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
-    """The sample tree with the seed's branches; what reviews it must leave it as it is."""
-    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
-    before = made.state()
-    yield made
-    assert made.state() == before
-
-
-@pytest.fixture(scope="module")
-def v1(sample_patches: Path) -> Path:
-    return sample_patches / "seed-v1.mbox"
-
-
-@pytest.fixture(scope="module")
-def v2(sample_patches: Path) -> Path:
-    return sample_patches / "seed-v2.mbox"
-
 
 # ---- the user's repository ----
 

@@ -22,7 +22,6 @@ from tests.support.program import (
     environment,
     run,
     sample_files,
-    seeded,
     sites,
 )
 from tests.support.public_inbox import PublicInbox, available
@@ -31,15 +30,6 @@ SEED_V1 = "20260323053353.805336-1-sonam.sanju@intel.com"
 SEED_V2 = "20260323064248.1660757-1-sonam.sanju@intel.com"
 FILE = "virt/kvm/eventfd.c"
 GONE = dict.fromkeys(SITES, "removed")
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, sample_patches: Path) -> Iterator[Kernel]:
-    """The sample tree with the seed's branches; what reviews it must leave it as it is."""
-    made = seeded(tmp_path_factory.mktemp("kernel") / "linux", sample_patches)
-    before = made.state()
-    yield made
-    assert made.state() == before
 
 
 def review(kernel: Kernel, *args: str | Path) -> Ran:

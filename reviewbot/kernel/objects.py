@@ -166,14 +166,6 @@ class ObjectStore:
             for mode_old, mode_new, old, new, path in _CHANGE.findall(done.stdout)
         )
 
-    def diff_text(self, before: str, after: str, paths: Sequence[str] = ()) -> str:
-        """The unified diff between two trees, of ``paths`` only if any are given."""
-        done = self.git(
-            *("diff-tree", "-p", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"),
-            *(_full(before), _full(after), "--", *paths),
-        )
-        return done.stdout.decode("utf-8", "surrogateescape")
-
     def read_blob(self, oid: str) -> bytes:
         """One object's contents. Raises :class:`TreeError` if it is missing."""
         ((_, data),) = self.read_blobs([oid])

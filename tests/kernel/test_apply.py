@@ -496,9 +496,12 @@ def test_v2_goes_on_top_of_v1(kernel: tuple[Repository, Scratch], seed: Path) ->
 def test_the_revert_of_v2_goes_on(kernel: tuple[Repository, Scratch], seed: Path) -> None:
     repository, scratch = kernel
     tree = repository.tree_of(repository.resolve("v6.12"))
-    fixed = apply_series(scratch, make_base(tree), make_series(mbox_diff(seed / "seed-v2.mbox")))
+    v2 = make_series(mbox_diff(seed / "seed-v2.mbox"))
+    fixed = apply_series(scratch, make_base(tree), v2)
     after = fixed.patches[0].tree or ""
-    revert = make_series(scratch.diff_text(after, tree))
+    revert = make_series(
+        scratch.git("diff-tree", "-p", "--full-index", after, tree).stdout.decode()
+    )
     result = apply_series(scratch, make_base(after), revert)
     assert result.state is ApplyState.APPLIED
     assert result.patches[0].tree == tree

@@ -82,9 +82,6 @@ def test_diff_trees(numbered: Checkout) -> None:
             TreeChange("other.c", other, None, "100644", None),
         )
         assert opened.diff_trees(after, after) == ()
-        text = opened.diff_text(before, after, ["new.c"])
-        assert text.startswith("diff --git a/new.c b/new.c\nnew file mode 100644\n")
-        assert opened.diff_text(before, after).count("diff --git") == 4
 
 
 def test_read_blobs_in_order_and_in_parallel(numbered: Checkout) -> None:
@@ -132,7 +129,6 @@ def test_only_full_ids_are_taken(repository: Repository, name: str) -> None:
         repository.tree_of,
         lambda oid: list(repository.list_tree(oid)),
         lambda oid: repository.diff_trees(oid, oid),
-        lambda oid: repository.diff_text(oid, oid),
         lambda oid: repository.lookup(oid, ["other.c"]),
     ):
         with pytest.raises(TreeError, match="not a full object id"):

@@ -257,10 +257,11 @@ def test_nothing_of_the_users_configuration_runs(numbered: Checkout, tmp_path: P
         base = choose_base(opened, series, None)
         result = apply_series(scratch, base, series)
         patches = range_patches(opened, "HEAD~2..HEAD")
-        diff_text = scratch.diff_text(base.tree, result.patches[0].tree or "")
+        blob = scratch.lookup(result.patches[0].tree or "", ["dir/lines.c"])["dir/lines.c"]
+        applied = scratch.read_blob(blob)
         assert len(list(opened.list_tree(base.tree))) == 3
     assert result.patches[0].three_way
-    assert "+line thirty" in diff_text
+    assert b"\nline thirty\n" in applied
     assert b"evil\n--" not in patches.mbox
     assert b"multipart" not in patches.mbox
     assert not marker.exists()

@@ -22,10 +22,10 @@ from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking.compare import compare
 from reviewbot.locking.facts import FileFacts, Function, lacks_flow, read_facts
 from reviewbot.locking.flow import Effects, Walk
-from reviewbot.locking.index import Settings, definer_types, is_source, quiet
+from reviewbot.locking.index import Settings, is_source, quiet
 from reviewbot.locking.link import LinkedFile, LinkedFunction, Linker
 from reviewbot.locking.model import Comparison, Hazard, HazardKind
-from reviewbot.locking.primitives import builtin
+from reviewbot.locking.primitives import builtin, definer_types
 from reviewbot.locking.symbols import Classifier, MemorySymbols
 from reviewbot.locking.trees import Trees, consult
 from reviewbot.locking.view import View
