@@ -39,7 +39,6 @@ from reviewbot.locking.index import (
     Progress,
     Settings,
     complete_facts,
-    definer_types,
     fan_out,
     name_key,
     quiet,
@@ -48,6 +47,7 @@ from reviewbot.locking.index import (
 )
 from reviewbot.locking.link import Linker, Queue, Queueing, Registration
 from reviewbot.locking.places import directory_of
+from reviewbot.locking.primitives import definer_types
 from reviewbot.locking.store import Content, FileEntry, Store, StoreError
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names

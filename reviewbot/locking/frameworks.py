@@ -56,7 +56,6 @@ class Frameworks:
     def __init__(self, tables: Iterable[Mapping[str, Any]], where: str) -> None:
         """Raises :class:`ConfigError` for an entry that makes no sense, naming *where*."""
         self._named: dict[str, list[Callback]] = {}
-        self._every: dict[str, list[tuple[frozenset[str], Callback]]] = {}
         for table in tables:
             self._add(table, where)
 
@@ -72,17 +71,13 @@ class Frameworks:
                 f"{where}: a framework needs struct, fields and a known context ({error})"
             ) from error
         entry = Callback(tuple(table.get("held", ())), context, table["source"])
-        if fields == ["*"]:
-            left_out = frozenset(table.get("except", ()))
-            self._every.setdefault(tag, []).append((left_out, entry))
         for field in fields:
             self._named.setdefault(f"{tag}.{field}", []).append(entry)
 
     def of(self, member: str) -> tuple[Callback, ...]:
         """How ``struct x.field`` is called; empty if the table does not say."""
-        tag, _, field = member.rpartition(".")
-        every = [entry for left_out, entry in self._every.get(tag, ()) if field not in left_out]
-        return (*self._named.get(member, ()), *every)
+        tag = member.rpartition(".")[0]
+        return (*self._named.get(member, ()), *self._named.get(f"{tag}.*", ()))
 
     def members(self) -> Iterator[tuple[str, Callback]]:
         """Every (``struct x.field``, how it is called); the field is ``*`` for all."""
@@ -91,7 +86,7 @@ class Frameworks:
                 yield member, entry
 
 
-_KEYS = frozenset({"struct", "fields", "except", "held", "context", "source"})
+_KEYS = frozenset({"struct", "fields", "held", "context", "source"})
 
 
 @cache

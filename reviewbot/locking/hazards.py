@@ -32,7 +32,7 @@ from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import builtin
 
 ATOMIC_DEPTH = 3
-"""The same for what may sleep in other files: deep down almost everything may, somehow."""
+"""Calls from an atomic section to a sleep in other files: deep down almost everything sleeps."""
 MAX_COST = 14
 """Cost of the calls in both halves of a cycle; a longer proof convinces nobody."""
 MAX_FILE_COST = 6

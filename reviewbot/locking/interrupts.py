@@ -10,7 +10,7 @@ takes it bare runs in a task with interrupts on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -158,12 +158,8 @@ def _is_task(edges: Edges, function: int) -> bool:
     view = edges.view
     if Running.PROCESS in contexts(view, function):
         return True
-    own, _, flags = view.graph.actions_of(np.array([function], np.int32))
-    return _sleeps(own.tolist(), flags.tolist()) and not _only_in_atomic(view, function)
-
-
-def _sleeps(functions: Iterable[int], flags: Iterable[int]) -> bool:
-    return any(bits & SLEEPS for _, bits in zip(functions, flags, strict=True))
+    _, _, flags = view.graph.actions_of(np.array([function], np.int32))
+    return bool((flags & SLEEPS).any()) and not _only_in_atomic(view, function)
 
 
 def _only_in_atomic(view: View, function: int) -> bool:

@@ -131,6 +131,30 @@ class Primitives(Mapping[str, Primitive]):
         return len(self._by_name)
 
 
+def definer_types(primitives: Primitives) -> dict[str, str]:
+    """Macros that define an object at file scope, with the type they give it."""
+    types = dict(_DEFINERS)
+    for name, entry in primitives.items():
+        if entry.role is Role.REGISTER and name.startswith(("DECLARE_", "DEFINE_")):
+            types[name] = "struct work_struct"
+    return types
+
+
+_DEFINERS = {
+    "DEFINE_MUTEX": "struct mutex", "DEFINE_SPINLOCK": "spinlock_t", "DEFINE_RWLOCK": "rwlock_t",
+    "DEFINE_RAW_SPINLOCK": "raw_spinlock_t", "DECLARE_RWSEM": "struct rw_semaphore",
+    "DEFINE_SEMAPHORE": "struct semaphore", "DEFINE_SRCU": "struct srcu_struct",
+    "DEFINE_STATIC_SRCU": "struct srcu_struct", "DEFINE_STATIC_PERCPU_RWSEM":
+    "struct percpu_rw_semaphore", "DEFINE_PERCPU_RWSEM": "struct percpu_rw_semaphore",
+    "DECLARE_COMPLETION": "struct completion", "DEFINE_TIMER": "struct timer_list",
+    "DECLARE_TASKLET": "struct tasklet_struct", "DEFINE_SEQLOCK": "seqlock_t",
+    "DEFINE_RT_MUTEX": "struct rt_mutex", "BLOCKING_NOTIFIER_HEAD": "struct blocking_notifier_head",
+    "RAW_NOTIFIER_HEAD": "struct raw_notifier_head", "ATOMIC_NOTIFIER_HEAD":
+    "struct atomic_notifier_head", "SRCU_NOTIFIER_HEAD": "struct srcu_notifier_head",
+    "DEFINE_WW_CLASS": "struct ww_class", "DEFINE_IDR": "struct idr", "DEFINE_IDA": "struct ida",
+    "DEFINE_XARRAY": "struct xarray", "DECLARE_WAIT_QUEUE_HEAD": "wait_queue_head_t",
+}  # fmt: skip
+
 _KEYS = {
     "names": list, "role": str, "header": str, "lock": str, "what": str, "arg": (int, str),
     "object": str, "below": str, "mode": str, "irq": str, "function": int, "thread": int,

@@ -28,10 +28,9 @@ from reviewbot.locking.graph import (
     collect_file,
     columns_of,
 )
-from reviewbot.locking.index import definer_types
 from reviewbot.locking.link import LinkedFunction, Linker, Queue, Queueing, Registration
 from reviewbot.locking.places import directory_of, related
-from reviewbot.locking.primitives import Primitives
+from reviewbot.locking.primitives import Primitives, definer_types
 from reviewbot.locking.source import split_directives, without_comments
 from reviewbot.locking.store import Store
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
