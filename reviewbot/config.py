@@ -9,16 +9,18 @@ is checked against these dataclasses is the matter of :mod:`reviewbot.schema`.
 
 from __future__ import annotations
 
-import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from reviewbot import schema
+from reviewbot.config_service import ListConfig, RemoteConfig, ServiceConfig, SourceConfig
 from reviewbot.errors import ConfigError, UsageError
-from reviewbot.schema import RawTable, key
+from reviewbot.schema import RawTable, key, positive, xdg
 
 ENVIRONMENT = "REVIEWBOT_CONFIG"
 """Environment variable that names a configuration file; ``--config`` wins over it."""
@@ -29,10 +31,6 @@ _HEADER = """\
 # front of one to change it. Relative paths start at this file's directory.
 
 """
-
-
-def _positive(value: float) -> str:
-    return "" if math.isfinite(value) and value > 0 else "must be above 0"
 
 
 def _not_negative(value: float) -> str:
@@ -71,14 +69,8 @@ def _domain(name: str) -> str:
     return "" if good else "must be a domain name like example.org"
 
 
-def _home(variable: str, otherwise: str) -> Path:
-    """An XDG base directory; the specification says to ignore one that is not absolute."""
-    value = Path(os.environ.get(variable, ""))
-    return value if value.is_absolute() else schema.expand(Path("~", otherwise))
-
-
 def _default_cache() -> Path:
-    return _home("XDG_CACHE_HOME", ".cache") / "reviewbot"
+    return xdg("XDG_CACHE_HOME", ".cache") / "reviewbot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +83,11 @@ class LoreConfig:
     )
     deadline: float = field(
         default=30.0,
-        metadata=key("Seconds that one look-up may take, retries included.", _positive),
+        metadata=key("Seconds that one look-up may take, retries included.", positive),
     )
     max_bytes: int = field(
         default=64 * 1024 * 1024,
-        metadata=key("Bytes that one thread may have, unpacked.", _positive),
+        metadata=key("Bytes that one thread may have, unpacked.", positive),
     )
     retries: int = field(
         default=3,
@@ -132,16 +124,16 @@ class LimitsConfig:
     """What applying a stranger's patch may cost; over that it is refused."""
 
     patch_bytes: int = field(
-        default=16 * 1024 * 1024, metadata=key("Bytes of one patch's diff.", _positive)
+        default=16 * 1024 * 1024, metadata=key("Bytes of one patch's diff.", positive)
     )
-    patch_files: int = field(default=5_000, metadata=key("Files of one patch.", _positive))
-    patch_hunks: int = field(default=50_000, metadata=key("Hunks of one patch.", _positive))
+    patch_files: int = field(default=5_000, metadata=key("Files of one patch.", positive))
+    patch_hunks: int = field(default=50_000, metadata=key("Hunks of one patch.", positive))
     seconds: float = field(
-        default=60.0, metadata=key("Seconds for each git process that applies one.", _positive)
+        default=60.0, metadata=key("Seconds for each git process that applies one.", positive)
     )
     memory_bytes: int = field(
         default=4 * 1024 * 1024 * 1024,
-        metadata=key("Address space of each such process, in bytes.", _positive),
+        metadata=key("Address space of each such process, in bytes.", positive),
     )
 
 
@@ -166,6 +158,22 @@ class Config:
     limits: LimitsConfig = field(
         default_factory=LimitsConfig, metadata=key("What applying a stranger's patch may cost.")
     )
+    service: ServiceConfig = field(
+        default_factory=ServiceConfig,
+        metadata=key("Unattended work: poll and serve."),
+    )
+    source: Mapping[str, SourceConfig] = field(
+        default_factory=lambda: MappingProxyType({}),
+        metadata=key("Where new mail is looked for, each under a name of your own."),
+    )
+    list: Mapping[str, ListConfig] = field(
+        default_factory=lambda: MappingProxyType({}),
+        metadata=key("The lists whose series are reviewed, each under its name."),
+    )
+    remote: Mapping[str, RemoteConfig] = field(
+        default_factory=lambda: MappingProxyType({}),
+        metadata=key("Git remotes that bases are fetched from, each under its name."),
+    )
     primitives: tuple[RawTable, ...] = field(
         default=(),
         metadata=key(
@@ -178,7 +186,7 @@ class Config:
 
 def default_path() -> Path:
     """Where the configuration is looked for when nobody names a file."""
-    return _home("XDG_CONFIG_HOME", ".config") / "reviewbot" / "config.toml"
+    return xdg("XDG_CONFIG_HOME", ".config") / "reviewbot" / "config.toml"
 
 
 def load(path: Path | None = None) -> Config:

@@ -2,10 +2,11 @@
 """TOML against dataclasses: one source of truth for reading and for documentation.
 
 A frozen dataclass is a table, a field a key.  The field's type says what the key
-takes (str, int, float, bool, Path, another dataclass, a tuple of these, or one of
-these or None; a RawTable is left to its reader); its metadata, made by :func:`key`,
-says what it means and which values it refuses.  A key that is not in the schema is
-an error that names the nearest one: nothing in a file is ever ignored.
+takes (str, int, float, bool, Path, another dataclass, a tuple of these, a Mapping from
+names to one of these, or one of these or None; a RawTable is left to its reader); its
+metadata, made by :func:`key`, says what it means and which values it refuses.  A key
+that is not in the schema is an error that names the nearest one: nothing in a file is
+ever ignored.
 
 What the keys are is the matter of :mod:`reviewbot.config`.
 """
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +65,17 @@ def expand(path: Path) -> Path:
         raise ConfigError(
             f"the home directory in {path} is unknown: set HOME or write the path in full"
         ) from None
+
+
+def xdg(variable: str, otherwise: str) -> Path:
+    """An XDG base directory; the specification says to ignore one that is not absolute."""
+    value = Path(os.environ.get(variable, ""))
+    return value if value.is_absolute() else expand(Path("~", otherwise))
+
+
+def positive(value: float) -> str:
+    """A check of numbers for :func:`key`."""
+    return "" if math.isfinite(value) and value > 0 else "must be above 0"
 
 
 def parse(kind: type[_T], data: bytes, file: Path) -> _T:
@@ -149,6 +163,8 @@ class _Reader:
             return self.table(wanted, raw, at)
         if get_origin(wanted) is tuple:
             return self.array(get_args(wanted)[0], raw, at)
+        if get_origin(wanted) is Mapping:
+            return self.named(get_args(wanted)[1], raw, at)
         if wanted is float and type(raw) is int:
             return float(raw)
         if wanted is Path and isinstance(raw, str) and raw:
@@ -163,6 +179,17 @@ class _Reader:
             raise self.fail(at, f"must be an array, not {_describe(raw)}")
         return tuple(
             self.value(kind, item, f"{at}[{number}]") for number, item in enumerate(raw, 1)
+        )
+
+    def named(self, kind: Any, raw: object, at: str) -> Mapping[str, Any]:
+        """Tables by names that the user chose, such as ``[list.kvm]``."""
+        if not isinstance(raw, dict):
+            raise self.fail(at, f"must be a table, not {_describe(raw)}")
+        for name in raw:
+            if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name, re.ASCII):
+                raise self.fail(f"{at}.{name!a}", "must be letters, digits, dots or dashes")
+        return MappingProxyType(
+            {name: self.value(kind, item, f"{at}.{name}") for name, item in raw.items()}
         )
 
     def text(self, text: str, at: str) -> str:
@@ -214,10 +241,11 @@ def commented(kind: type[Any]) -> str:
     hints = get_type_hints(kind)
     for entry in _entries(kind):
         hint = hints[entry.name]
-        repeated = get_origin(hint) is tuple
-        inner = get_args(hint)[0] if repeated else hint
+        repeated, named = get_origin(hint) is tuple, get_origin(hint) is Mapping
+        inner = get_args(hint)[-1 if named else 0] if repeated or named else hint
         if is_dataclass(inner) and isinstance(inner, type):
             title = f"#[[{entry.name}]]" if repeated else f"[{entry.name}]"
+            title = f"#[{entry.name}.NAME]" if named else title
             tables += ["", f"# {entry.metadata['doc']}", title, *_commented_table(entry, inner)]
         else:
             plain += ["", *_commented(entry)]

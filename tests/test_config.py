@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reviewbot import config
 from reviewbot.config import Config, LoreConfig
+from reviewbot.config_service import ListConfig, SourceConfig
 from reviewbot.errors import ConfigError, ExitStatus, UsageError
 
 FILE = Path("/etc/reviewbot/config.toml")
@@ -98,7 +99,7 @@ def test_relative_xdg_directories_are_ignored(home: Path, monkeypatch: pytest.Mo
         (
             "zzz = 1",
             "zzz is not a known key; known keys here are"
-            " tree, cache, lore, sender, limits, primitives",
+            " tree, cache, lore, sender, limits, service, source, list, remote, primitives",
         ),
         ('"a\\u001bb" = 1', r"'a\x1bb' is not a known key; known keys here are"),
     ],
@@ -199,6 +200,23 @@ def test_every_key_of_the_commented_file_is_real_and_shows_its_default() -> None
     )
     assert loaded.tree == Path("~/linux").expanduser()
     assert len(loaded.primitives) == 1
+    assert loaded.list["NAME"] == ListConfig(tree=Path("~/linux").expanduser())
+    assert loaded.source["NAME"].kind == SourceConfig().kind
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[list]\nkvm = 1", "list.kvm must be a table, not 1"),
+        ("[list.'a b']", "list.'a b' must be letters, digits, dots or dashes"),
+        ("[list.kvm]\nrfx = true", "list.kvm.rfx is not a known key; did you mean list.kvm.rfc?"),
+        ("[source.x]\nkind = 'pop3'", "source.x.kind must be one of public-inbox, imap,"),
+        ("[service]\ndatabase = 'mysql://x'", "service.database must be sqlite:///PATH or"),
+        ("[remote.x]\nurl = '--upload-pack=x'", "remote.x.url must be a git address such as"),
+    ],
+)
+def test_what_is_wrong_with_a_named_table_is_said(text: str, message: str) -> None:
+    assert complaint(text).startswith(message)
 
 
 def test_every_key_is_documented() -> None:
