@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which versions are of one series: what a newer one supersedes, and what it borrows.
+
+Only one person's versions are.  A change-id (b4 prep) settles it; without one the title
+of the cover letter or first patch counts, and the thread that v2 was posted to, unless
+the person has two series of that title in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from reviewbot.service._versions import Member, Version
+from reviewbot.service.model import Group, Post
+
+_LEVELS = 50
+"""Mails above a patch in which the one it replaces is looked for."""
+
+
+def lineage(versions: Sequence[Version], known: Mapping[str, Post]) -> Iterator[Group]:
+    """The versions as groups, with what is older of the same series."""
+    index = _Index(versions)
+    older: dict[Version, list[Version]] = {}
+    for version in sorted(versions, key=lambda version: version.rank):
+        direct = index.older(version)
+        further = [more for one in direct for more in older[one]]
+        older[version] = list(dict.fromkeys((*direct, *further)))
+    keys = _keys(versions)
+    for version in versions:
+        borrowed = _borrowed(version, older[version], older, known)
+        present = {number for lender in borrowed for number in lender.numbers}
+        yield Group(
+            key=keys[version],
+            head=version.ids[0],
+            title=version.title,
+            version=version.version,
+            expected=version.expected,
+            messages=version.ids,
+            missing=tuple(number for number in version.missing if number not in present),
+            change_id=version.change_id,
+            supersedes=tuple(sorted(keys[one] for one in older[version])),
+            borrowed=tuple(message for lender in borrowed for message in lender.ids),
+        )
+
+
+def _keys(versions: Iterable[Version]) -> dict[Version, str]:
+    """Each version's key; two series sent in one run are told apart by their heads."""
+    shared: dict[str, list[Version]] = {}
+    for version in versions:
+        shared.setdefault(version.key, []).append(version)
+    return {
+        version: key if len(some) == 1 else f"{key}-{place}"
+        for key, some in shared.items()
+        for place, version in enumerate(sorted(some, key=lambda one: one.ids[0]))
+    }
+
+
+class _Index:
+    """Versions by what may tell that they are of one series."""
+
+    def __init__(self, versions: Iterable[Version]) -> None:
+        self._by_change: dict[str, list[Version]] = {}
+        self._by_title: dict[str, list[Version]] = {}
+        self._by_message: dict[str, Version] = {}
+        for version in versions:
+            if version.change_id:
+                self._by_change.setdefault(version.change_id, []).append(version)
+            self._by_title.setdefault(version.title.lower(), []).append(version)
+            self._by_message.update(dict.fromkeys(version.ids, version))
+
+    def older(self, version: Version) -> list[Version]:
+        """The versions that *version* is known to continue, by its strongest witness."""
+        same = [*self._by_change.get(version.change_id, ()), *self._titled(version)]
+        found = _before(version, same)
+        if not found:
+            thread = [ref for member in version.members for ref in member.post.references]
+            found = _before(version, (self._by_message[r] for r in thread if r in self._by_message))
+        return found
+
+    def _titled(self, version: Version) -> list[Version]:
+        """Versions of the same title, unless two have the same number.
+
+        Of those, the ones that it was posted in reply to.
+        """
+        same = [
+            one
+            for one in self._by_title[version.title.lower()]
+            if one.rank <= version.rank and not version.people.isdisjoint(one.people)
+        ]
+        if len({one.rank for one in same}) == len(same):
+            return same
+        thread = {ref for member in version.members for ref in member.post.references}
+        return [one for one in same if not thread.isdisjoint(one.ids)]
+
+
+def _before(version: Version, others: Iterable[Version]) -> list[Version]:
+    """Those of *others* that may be older versions of the same person's series."""
+    return [
+        one
+        for one in dict.fromkeys(others)
+        if one.rank < version.rank
+        and not version.people.isdisjoint(one.people)
+        and not (version.change_id and one.change_id and version.change_id != one.change_id)
+    ]
+
+
+def _borrowed(
+    version: Version,
+    older: Sequence[Version],
+    all_older: Mapping[Version, list[Version]],
+    known: Mapping[str, Post],
+) -> list[Version]:
+    """The older versions that lend what *version* lacks, the nearest first.
+
+    b4's rule for a partial reroll (LoreMailbox.partial_reroll): every patch of it answers
+    the patch of the same number in the version before.
+    """
+    before = [one for one in older if one.version == version.version - 1]
+    if not version.missing or 0 in version.numbers or len(before) != 1:
+        return []
+    lender = before[0]
+    if not all(_replaces(member, lender, known) for member in version.members):
+        return []
+    return [lender, *_borrowed(lender, all_older[lender], all_older, known)]
+
+
+def _replaces(member: Member, lender: Version, known: Mapping[str, Post]) -> bool:
+    """Whether a patch answers, at some level, the *lender*'s patch of its number."""
+    target = lender.numbers.get(member.counter)
+    above = member.post.in_reply_to
+    for _ in range(_LEVELS):
+        if target is not None and above == target.id:
+            return lender.expected == member.total
+        if above not in known:
+            return False
+        above = known[above].in_reply_to
+    return False
