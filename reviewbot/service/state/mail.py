@@ -63,7 +63,7 @@ def _store(state: State, connection: Connection, source: str, message: Received)
     values: dict[str, Any] = {
         "source": source,
         "place": message.where,
-        "list": message.list,
+        "list": decision.list,
         "ours": decision.ours,
         "reason": decision.reason,
         "detail": decision.detail,
@@ -212,27 +212,28 @@ def arrivals(state: State, message_ids: Collection[str]) -> dict[str, tuple[date
     return found
 
 
-def texts(state: State, review: int) -> tuple[bytes, ...]:
-    """The mails of a review's series that are still kept, in order of arrival."""
-    with state.read() as connection:
-        query = (
-            sa.select(messages.c.raw)
-            .where(messages.c.review == review, messages.c.raw.is_not(None), messages.c.ours)
-            .order_by(messages.c.id)
-        )
-        return tuple(connection.scalars(query))
+def texts(state: State, message_ids: Collection[str]) -> tuple[bytes, ...]:
+    """These mails, as far as they are kept and ours, in the order of their ids."""
+    return _of(state, messages.c.raw, message_ids)
 
 
-def posts_of(state: State, review: int) -> tuple[Post, ...]:
-    """The posts of a review's series, in order of arrival."""
+def posts(state: State, message_ids: Collection[str]) -> tuple[Post, ...]:
+    """These posts, as far as they are ours, in the order of their ids."""
+    found = _of(state, messages.c.post, message_ids)
+    return tuple(msgspec.json.decode(post, type=Post) for post in found)
+
+
+def _of(state: State, column: sa.Column[bytes], message_ids: Collection[str]) -> tuple[bytes, ...]:
+    found: list[bytes] = []
     with state.read() as connection:
-        query = (
-            sa.select(messages.c.post)
-            .where(messages.c.review == review, messages.c.post.is_not(None), messages.c.ours)
-            .order_by(messages.c.id)
-        )
-        found = connection.scalars(query)
-        return tuple(msgspec.json.decode(post, type=Post) for post in found)
+        for some in batched_values(message_ids):
+            query = (
+                sa.select(column)
+                .where(messages.c.message_id.in_(some), column.is_not(None), messages.c.ours)
+                .order_by(messages.c.message_id)
+            )
+            found.extend(connection.scalars(query))
+    return tuple(found)
 
 
 def prune(state: State, before: datetime) -> int:

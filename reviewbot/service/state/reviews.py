@@ -30,6 +30,7 @@ def collect(state: State, group: Group, arrived: datetime, list_: str, author: s
         "expected": group.expected,
         "head": group.head,
         "change_id": group.change_id,
+        "parts": [*group.messages, *group.borrowed],
         "supersedes": list(group.supersedes),
         "arrived": arrived,
     }

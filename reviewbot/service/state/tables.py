@@ -99,6 +99,7 @@ reviews = sa.Table(
     sa.Column("expected", sa.Integer, nullable=False),
     sa.Column("head", Words, nullable=False),
     sa.Column("change_id", Words, nullable=False, server_default=""),
+    sa.Column("parts", sa.JSON, nullable=False),
     sa.Column("supersedes", sa.JSON, nullable=False),
     sa.Column("superseded_by", sa.Integer, sa.ForeignKey("reviews.id", ondelete="SET NULL")),
     sa.Column("state", _one_of(ReviewState), nullable=False, index=True),
