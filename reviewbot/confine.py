@@ -64,14 +64,14 @@ def bound(*, memory: int, cpu: int, file_size: int, files: int) -> None:
         resource.setrlimit(kind, (most, most + grace))
 
 
-def cut_off() -> None:
-    """No network from here on, and no program but git.
+def cut_off(*, network: bool = False) -> None:
+    """No connection from here on, and no program but git; with ``network`` git may have one.
 
     A network namespace of one's own has no way out, but making one may be
     forbidden; the audit hook is there in any case and cannot be removed.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0:
+    if not network and libc.unshare(_CLONE_NEWNET) != 0:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
     sys.addaudithook(_refuse)
 

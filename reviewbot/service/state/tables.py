@@ -94,7 +94,7 @@ reviews = sa.Table(
     sa.Column("fingerprint", sa.String(64), index=True),
     sa.Column("list", Words, nullable=False),
     sa.Column("title", Words, nullable=False),
-    sa.Column("author", Words, nullable=False),
+    sa.Column("author", Words, nullable=False, index=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("expected", sa.Integer, nullable=False),
     sa.Column("head", Words, nullable=False),

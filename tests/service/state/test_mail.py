@@ -132,7 +132,7 @@ def test_many_values_fit_into_queries(state: State) -> None:
     mail.take_in(state, "kvm", "c1", [received(one, patch_id=one) for one in ids])
     assert mail.known(state, [*ids, "unknown"]) == frozenset(ids)
     assert mail.known_patches(state, ids[:3]) == frozenset(ids[:3])
-    assert len(mail.arrivals(state, ids)) == 1200
+    assert len(mail.records(state, ids)) == 1200
 
 
 def test_texts_go_when_nobody_needs_them(state: State, clock: HandClock) -> None:

@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("key"),
     )
+    op.create_index("ix_reviews_author", "reviews", ["author"])
     op.create_index("ix_reviews_ended", "reviews", ["ended"])
     op.create_index("ix_reviews_fingerprint", "reviews", ["fingerprint"])
     op.create_index("ix_reviews_state", "reviews", ["state"])
