@@ -66,7 +66,10 @@ def settle_base(series: Series, options: Options) -> Base:
 
 def try_series(series: Series, base: Base, options: Options) -> Application:
     """The second step: whether the series goes on, patch by patch."""
-    with Repository.open(options.tree, options.mirror) as repository, Scratch(repository) as scratch:
+    with (
+        Repository.open(options.tree, options.mirror) as repository,
+        Scratch(repository) as scratch,
+    ):
         return _apply(scratch, series, base, options)
 
 
