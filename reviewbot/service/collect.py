@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from reviewbot.service.decide import Earlier, Scope, decide_series
+from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Group, Post, ReviewState
-from reviewbot.service.observe import Observer
 from reviewbot.service.state import mail, reviews
 from reviewbot.service.state.model import MessageRecord, ReviewRecord
 from reviewbot.service.state.store import State
@@ -128,7 +128,7 @@ def _supersede(
         if newer.state is ReviewState.SKIPPED or not older:
             continue
         for review in reviews.supersede(this.state, older, newer):
-            this.observer.event("superseded", review=review, by=newer.id)
+            this.observer.event(Event.ENDED, review=review, by=newer.id)
             ended.append(review)
     return tuple(ended)
 
@@ -157,14 +157,14 @@ def _queue_one(this: _Pass, group: Group, record: ReviewRecord) -> bool:
     if not decision.ours:
         reason = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
         reviews.skip(this.state, record.id, reason)
-        this.observer.event("skipped", review=record.id, head=record.head, reason=reason)
+        this.observer.event(Event.ENDED, review=record.id, head=record.head, reason=reason)
         return False
     name = fingerprint(group, members)
     missing = ", ".join(map(str, group.missing))
     reason = f"patch {missing} did not come in time" if missing else "it is whole"
     if reviews.queue(this.state, record.id, name, reason, decision.list):
         head = {"review": record.id, "head": record.head}
-        this.observer.event("queued", **head, workflow=f"{name}.1", reason=reason)
+        this.observer.event(Event.QUEUED, **head, workflow=f"{name}.1", reason=reason)
         return True
     return False
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from reviewbot.config import Config
@@ -14,27 +12,8 @@ from reviewbot.kernel.check import ApplyLimits
 from reviewbot.kernel.repository import Repository
 from reviewbot.report.reply import Sender
 from reviewbot.service._protocol import ChildLimits, Setup
-from reviewbot.service.collect import ScopeOf
 from reviewbot.service.decide import Scope
 from reviewbot.service.steps import Plan
-
-
-def database(config: Config) -> str:
-    """Address of the state."""
-    return config.service.database or f"sqlite:///{config.service.state}/state.sqlite"
-
-
-def work_database(config: Config) -> str:
-    """Address of DBOS's part: a file of its own, or a schema beside the state's tables."""
-    return config.service.database if _is_shared(config) else f"sqlite:///{_work_file(config)}"
-
-
-def _is_shared(config: Config) -> bool:
-    return config.service.database.startswith("postgresql:")
-
-
-def _work_file(config: Config) -> Path:
-    return config.service.state / "work.sqlite"
 
 
 def mirrors(config: Config) -> Path:
@@ -99,50 +78,45 @@ def _setup(config: Config, name: str) -> Setup:
     )
 
 
-@dataclass(slots=True)
-class Scopes:
-    """What decisions about a source's mail may depend on; opens the trees when asked."""
+class Paths:
+    """What is in the lists' trees; read again when a tree's HEAD has moved."""
 
-    config: Config
-    _open: dict[Path, tuple[Repository, str]] = field(default_factory=dict)
+    def __init__(self, config: Config) -> None:
+        trees = (own.tree or config.tree for own in config.list.values())
+        self._trees = tuple(dict.fromkeys(tree for tree in trees if tree is not None))
+        self._known: dict[Path, tuple[str, frozenset[str]]] = {}
 
-    def of(self, source: str) -> Scope:
-        """The scope of a source's mail."""
-        known = self.config.source.get(source)
-        return Scope(
-            lists=self.config.list,
-            forced=known.list if known is not None else "",
-            own=self.config.sender.address,
-            bots=self.config.service.bots,
-            in_tree=self._has,
-        )
+    def refresh(self) -> None:
+        """Look where the trees are now.  Raises :class:`TreeError` if one is not there."""
+        for tree in self._trees:
+            with Repository.open(tree) as repository:
+                root = repository.tree_of(repository.resolve("HEAD"))
+                if self._known.get(tree, ("",))[0] != root:
+                    self._known[tree] = root, frozenset(_with_parents(repository, root))
 
-    def close(self) -> None:
-        """Close the trees; the next question opens them as they are then."""
-        for repository, _ in self._open.values():
-            repository.close()
-        self._open.clear()
-
-    def _has(self, path: str) -> bool:
-        return any(self._tree_has(tree, path) for tree in self._trees())
-
-    def _trees(self) -> Iterator[Path]:
-        trees = (own.tree or self.config.tree for own in self.config.list.values())
-        yield from dict.fromkeys(tree for tree in trees if tree is not None)
-
-    def _tree_has(self, tree: Path, path: str) -> bool:
-        if tree not in self._open:
-            repository = Repository.open(tree)
-            self._open[tree] = repository, repository.tree_of(repository.resolve("HEAD"))
-        repository, root = self._open[tree]
-        return repository.lookup(root, [path]).get(path) is not None
+    def has(self, path: str) -> bool:
+        """Whether some tree has this file or directory."""
+        return any(path in paths for _, paths in self._known.values())
 
 
-@contextmanager
-def scopes(config: Config) -> Iterator[ScopeOf]:
-    """Scopes whose trees are open as long as the block runs."""
-    opened = Scopes(config)
-    try:
-        yield opened.of
-    finally:
-        opened.close()
+def _with_parents(repository: Repository, root: str) -> Iterator[str]:
+    last = ""
+    for entry in repository.list_tree(root):
+        yield entry.path
+        above = entry.path.rpartition("/")[0]
+        while above and not last.startswith(f"{above}/"):
+            yield above
+            above = above.rpartition("/")[0]
+        last = entry.path
+
+
+def scope_of(config: Config, paths: Paths, source: str) -> Scope:
+    """What decisions about a source's mail may depend on."""
+    known = config.source.get(source)
+    return Scope(
+        lists=config.list,
+        forced=known.list if known is not None else "",
+        own=config.sender.address,
+        bots=config.service.bots,
+        in_tree=paths.has,
+    )

@@ -11,8 +11,8 @@ from hashlib import sha256
 from reviewbot.errors import NotReviewable
 from reviewbot.service.decide import Scope, decide
 from reviewbot.service.failures import failure_of
+from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Arrival, Batch, Decision, Reason, Source
-from reviewbot.service.observe import Observer
 from reviewbot.service.post import read_post
 from reviewbot.service.sources.errors import SourceError
 from reviewbot.service.state import mail
@@ -61,7 +61,7 @@ def poll(
     except SourceError as error:
         _put_off(state, source.name, error, observer)
         return news
-    observer.event("poll-good", source=source.name, messages=count, news=news)
+    observer.event(Event.POLLED, source=source.name, messages=count, news=news)
     return news
 
 
@@ -70,7 +70,7 @@ def _take_in(state: State, name: str, batch: Batch, scope: Scope, observer: Obse
     for message in received:
         if message.decision.reason is Reason.UNREADABLE:
             told = {"where": message.where, "reason": message.decision.detail}
-            observer.event("unreadable", source=name, **told)
+            observer.event(Event.MESSAGE, source=name, **told)
     return len(mail.take_in(state, name, batch.cursor, received, batch.removed))
 
 
@@ -100,4 +100,4 @@ def _put_off(state: State, name: str, error: SourceError, observer: Observer) ->
     failure = failure_of(error)
     mail.source_failed(state, name, failure, next_try)
     told = {"kind": failure.kind, "reason": failure.reason, "next_try": next_try}
-    observer.event("poll-failed", source=name, **told)
+    observer.event(Event.POLL_FAILED, source=name, **told)

@@ -28,8 +28,8 @@ from reviewbot.service._protocol import (
 )
 from reviewbot.service.failures import StepError, failure_of
 from reviewbot.service.gather import gather
+from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import PASSING, FailureKind, Step
-from reviewbot.service.observe import Observer
 from reviewbot.service.state import mail, progress, reviews
 from reviewbot.service.state.model import Failure, Outcome, ReviewRecord
 from reviewbot.service.state.store import State, StateError
@@ -90,7 +90,7 @@ class Steps:
                 product = self._make(record, step)
                 seconds = time.monotonic() - began
                 progress.keep(self._state, review, step, product, seconds)
-                self._tell("step", record, step=step, seconds=seconds)
+                self._tell(Event.STEP, record, step=step, seconds=seconds)
         except StateError:
             raise
         except ReviewbotError as error:
@@ -140,7 +140,7 @@ class Steps:
         if progress.finish(self._state, record.id, outcome):
             seconds = sum(record.seconds.values())
             self._tell(
-                "done",
+                Event.REVIEWED,
                 record,
                 head=record.head,
                 verdict=outcome.verdict,
@@ -156,9 +156,9 @@ class Steps:
             delay = min(MAX_DELAY, self._plan.first_delay * 2**record.attempts)
             next_try = self._state.clock.now() + timedelta(seconds=delay)
             if progress.put_off(self._state, record.id, failure, next_try):
-                self._tell("put-off", record, next_try=next_try, **told)
+                self._tell(Event.STEP_FAILED, record, next_try=next_try, **told)
         elif progress.fail(self._state, record.id, failure):
-            self._tell("failed", record, **told)
+            self._tell(Event.REVIEW_FAILED, record, **told)
 
-    def _tell(self, name: str, record: ReviewRecord, **fields: object) -> None:
+    def _tell(self, name: Event, record: ReviewRecord, **fields: object) -> None:
         self._observer.event(name, review=record.id, **fields)

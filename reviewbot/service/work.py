@@ -22,16 +22,17 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions
+from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions, error
 
 from reviewbot.errors import ConfigError
+from reviewbot.service.failures import says_full
+from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import FailureKind, Step
-from reviewbot.service.observe import Observer
 from reviewbot.service.state import progress
 from reviewbot.service.state.model import Failure, ReviewRecord
 from reviewbot.service.state.store import State, StateError
@@ -82,19 +83,19 @@ class Work:
         self._workflow = _workflow(steps)
 
     def start(self) -> None:
-        """Join those that work, and begin."""
+        """Begin; this process is on the list of those that work."""
         _speak_through(self._observer)
-        self._watch.join()
         DBOS(config=self._config)
         named = DBOS.workflow(name="review", max_recovery_attempts=RECOVERIES)
         self._workflow = named(self._workflow)
-        DBOS.launch()
-        DBOS.register_queue(
-            QUEUE,
-            worker_concurrency=self._workers,
-            polling_interval_sec=self._interval,
-            on_conflict="always_update",
-        )
+        with _reachable():
+            DBOS.launch()
+            DBOS.register_queue(
+                QUEUE,
+                worker_concurrency=self._workers,
+                polling_interval_sec=self._interval,
+                on_conflict="always_update",
+            )
 
     def stop(self, seconds: float = 0.0) -> None:
         """End: steps under way have ``seconds`` left, then they are for whoever comes next."""
@@ -110,25 +111,30 @@ class Work:
         due = progress.waiting(self._state)
         for record in due:
             # In this order: a workflow that is started twice is the same workflow.
-            with SetWorkflowID(record.workflow):
+            with _reachable(), SetWorkflowID(record.workflow):
                 DBOS.enqueue_workflow(QUEUE, self._workflow, record.id)
             progress.submitted(self._state, record)
         return len(due)
 
     def cancel(self, record: ReviewRecord) -> None:
         """Take a review's workflow out of the queue."""
-        DBOS.cancel_workflow(record.workflow)
+        with _reachable():
+            DBOS.cancel_workflow(record.workflow)
 
-    def keep_up(self) -> None:
-        """Show that this process lives, and take over what dead ones have left."""
+    def keep_up(self) -> int:
+        """Show that this process lives, and take over what dead ones have left; how many died."""
         self._watch.beat()
-        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        with _reachable():
+            pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
         working = frozenset(each.executor_id for each in pending if each.executor_id)
-        for machine in self._watch.dead(working):
+        dead = self._watch.dead(working)
+        for machine in dead:
             # DBOS has no public name for this outside its paid service.
-            taken = DBOS._recover_pending_workflows([machine])
+            with _reachable():
+                taken = DBOS._recover_pending_workflows([machine])
             self._watch.bury(machine)
-            self._observer.event("machine-died", machine=machine, reviews=len(taken))
+            self._observer.event(Event.TAKEN_OVER, machine=machine, reviews=len(taken))
+        return len(dead)
 
     def mend(self) -> int:
         """Start again what should be under way and is not; how many reviews that were.
@@ -139,7 +145,8 @@ class Work:
         return sum(map(self._mend, progress.under_way(self._state)))
 
     def _mend(self, record: ReviewRecord) -> bool:
-        status = DBOS.get_workflow_status(record.workflow)
+        with _reachable():
+            status = DBOS.get_workflow_status(record.workflow)
         if status is not None and status.status in _ACTIVE:
             return False
         if status is not None and status.status == _GIVEN_UP:
@@ -147,20 +154,34 @@ class Work:
         reason = "its workflow is gone" if status is None else "its workflow ended early"
         if not progress.resubmit(self._state, record, reason):
             return False
-        self._observer.event("resubmitted", review=record.id, reason=reason)
+        self._observer.event(Event.RESUBMITTED, review=record.id, reason=reason)
         return True
 
     def tidy(self, before: datetime) -> int:
         """Remove workflows that ended before then from DBOS's database; how many."""
-        old = DBOS.list_workflows(
-            status=_ENDED,
-            completed_before=before.isoformat(),
-            load_input=False,
-            load_output=False,
-            limit=_MANY,
-        )
-        DBOS.delete_workflows([each.workflow_id for each in old])
+        with _reachable():
+            old = DBOS.list_workflows(
+                status=_ENDED,
+                completed_before=before.isoformat(),
+                load_input=False,
+                load_output=False,
+                limit=_MANY,
+            )
+            DBOS.delete_workflows([each.workflow_id for each in old])
         return len(old)
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Take DBOS's trouble with its database for ours with the state."""
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, error.DBOSException) as trouble:
+        said = str(getattr(trouble, "orig", trouble)).strip().partition("\n")[0]
+        kind = FailureKind.DISK_FULL if says_full(said) else FailureKind.UNREACHABLE
+        raise StateError(
+            f"The database of the workflows cannot be used ({said}): see that it is up.", kind
+        ) from trouble
 
 
 _DEADLY = Failure(
@@ -209,9 +230,8 @@ def _config(database: str, executor: str, workers: int) -> DBOSConfig:
         log_level="WARNING",
         enable_otlp=False,
         use_listen_notify=False,
-        notification_listener_polling_interval_sec=60.0,
-        scheduler_polling_interval_sec=3600.0,
-        # Results are never waited for, schedules never used: both loops may sleep.
+        notification_listener_polling_interval_sec=5.0,  # nothing is waited for
+        scheduler_polling_interval_sec=3600.0,  # nothing is scheduled
     )
 
 
@@ -225,7 +245,7 @@ class _Teller(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = f": {record.exc_info[1]}" if record.exc_info and record.exc_info[1] else ""
         said = f"{record.getMessage()}{error}".split("\n")[0]
-        self._observer.event("trouble", reason=f"DBOS: {said}")
+        self._observer.event(Event.TROUBLE, reason=f"DBOS: {said}")
 
 
 def _speak_through(observer: Observer) -> None:

@@ -86,7 +86,7 @@ def begin(state: State, review: int, step: Step, machine: str) -> bool:
         connection.execute(
             reviews.update()
             .where(reviews.c.id == review)
-            .values(step=step, machine=machine, started=started)
+            .values(step=step, machine=machine, started=started, submitted=reviews.c.round)
         )
         return True
 
