@@ -45,6 +45,7 @@ from reviewbot.terminal import (
     JsonOption,
     TreeOption,
     index_settings,
+    options_for,
     options_of,
     progress_bars,
     say,
@@ -122,6 +123,12 @@ def review(
     lore: Annotated[
         str | None, typer.Option(metavar="URL", help="Public-inbox server for message-ids.")
     ] = None,
+    no_prerequisites: Annotated[
+        bool,
+        typer.Option(
+            "--no-prerequisites", help="Do not look for what the series is built on, nor apply it."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the reply as a mail, ready for sendmail -t."),
@@ -157,6 +164,9 @@ def review(
                 limits=series_limits(settings),
                 stdin=sys.stdin.buffer,
                 contact=settings.sender.contact,
+            )
+            options = options_for(
+                settings, options, opened, server=lore, prerequisites=not no_prerequisites
             )
             result = review_series(opened, options)
     remember(settings.cache, map(known_of, result.hazards))

@@ -16,6 +16,7 @@ from reviewbot.series._protocol import Request
 from reviewbot.series._select import SYNTHETIC, Choice
 from reviewbot.series.errors import SuspiciousText, Unreadable
 from reviewbot.series.model import Envelope, Identity, Patch, Series, Trailer
+from reviewbot.series.references import references
 from reviewbot.series.source import is_message_id
 
 _MAX_ITEMS = 1000
@@ -23,7 +24,6 @@ _MAX_ITEMS = 1000
 _BASE_COMMIT = re.compile(r"^base-commit:[ \t]+([0-9a-f]{7,40})[ \t]*$", re.MULTILINE)
 """b4 reads ``v6.12-rc1`` as commit ``6``: only a whole object id is one."""
 _CHANGE_ID = re.compile(r"^change-id:[ \t]+([\w.@+/-]{1,200})[ \t]*$", re.MULTILINE)
-_PREREQUISITE = re.compile(r"^prerequisite-patch-id:[ \t]+([0-9a-f]{40})[ \t]*$", re.MULTILINE)
 _PREFIX = re.compile(r"^(?:\[[^]]*\]\s*)+")
 _PATCH_BREAK = re.compile(r"^(?:---[ \t]*$|diff -|Index: |--- \S)", re.MULTILINE)
 """Where a commit message ends, as git-mailinfo decides it (mailinfo.c, patchbreak())."""
@@ -44,7 +44,7 @@ def series(choice: Choice, request: Request) -> Series:
     bodies = [lmsg.body for lmsg in posted]
     base = next(_findall(_BASE_COMMIT, bodies), None)
     change = next(_findall(_CHANGE_ID, bodies), None)
-    prerequisites = tuple(dict.fromkeys(_findall(_PREREQUISITE, bodies)))[:_MAX_ITEMS]
+    depends_on = tuple(dict.fromkeys(references(map(_encodable, bodies))))[:_MAX_ITEMS]
     cover = chosen.patches[0]
     patches: list[Patch] = []
     mails: list[EmailMessage] = []
@@ -67,7 +67,7 @@ def series(choice: Choice, request: Request) -> Series:
         cover_text=_text(cover.body.rsplit("\n-- \n", 1)[0]) if cover is not None else "",
         base_commit=base,
         change_id=change,
-        prerequisites=prerequisites,
+        depends_on=depends_on,
         newer_versions=choice.newer,
         mbox=mbox.getvalue(),
         source=request.source,

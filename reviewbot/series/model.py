@@ -130,18 +130,30 @@ class Reference:
         return {"kind": self.kind.value, "value": self.value}
 
 
+class Finding(StrEnum):
+    """What came of looking for a prerequisite."""
+
+    FOUND = "found"
+    IN_SERIES = "in-series"
+    """It is a patch of the series itself."""
+    NOT_FOUND = "not-found"
+    UNREACHABLE = "unreachable"
+    """The archive could not be read: another try may find it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prerequisite:
     """What was found for a :class:`Reference`."""
 
     reference: Reference
+    finding: Finding
     patches: tuple[Patch, ...] = ()
-    """In order; empty if nothing was found."""
+    """In order; empty unless found."""
     subject: str = ""
     """Of the cover letter, else of the first patch."""
     message_id: str = ""
     note: str = ""
-    """Why there are no patches, one clause."""
+    """Why it was not found, one clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +175,8 @@ class Series:
     cover_text: str = ""
     base_commit: str | None = None
     change_id: str | None = None
-    prerequisites: tuple[str, ...] = ()
-    """Values of ``prerequisite-patch-id:`` trailers."""
+    depends_on: tuple[Reference, ...] = ()
+    """What it says it is built on (:mod:`reviewbot.series.references`)."""
     newer_versions: tuple[int, ...] = ()
     """Versions above this one in the same thread."""
     mbox: bytes = b""
@@ -188,7 +200,10 @@ class Series:
             "newer_versions": list(self.newer_versions),
             "base_commit": self.base_commit,
             "change_id": self.change_id,
-            "prerequisites": list(self.prerequisites),
+            "prerequisites": [
+                each.value for each in self.depends_on if each.kind is ReferenceKind.PATCH_ID
+            ],
+            "depends_on": [each.to_dict() for each in self.depends_on],
             "patches": [
                 {
                     "index": patch.index,

@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reviewbot.kernel.model import ApplyState, HunkFailure
+from reviewbot.kernel.model import (
+    ApplyState,
+    Conflict,
+    HunkFailure,
+    PrerequisiteResult,
+    PrerequisiteState,
+)
 from reviewbot.locking.model import ChangeState, Verdict
 from reviewbot.report.etiquette import check
 from reviewbot.report.model import Review
@@ -25,7 +31,7 @@ from reviewbot.report.reply import (
     render_reply,
     render_text,
 )
-from reviewbot.series.model import Identity, Series
+from reviewbot.series.model import Identity, Reference, ReferenceKind, Series
 
 from . import builders
 from .builders import GOLDEN, SENDER
@@ -273,7 +279,18 @@ def hostile_reviews(draw: st.DrawFn) -> Review:
             )
             for one in application.patches
         )
-        application = replace(application, patches=patches)
+        reference = Reference(ReferenceKind.MESSAGE_ID, draw(MIXED))
+        below = PrerequisiteResult(
+            reference,
+            draw(st.sampled_from(PrerequisiteState)),
+            subject=draw(MIXED),
+            message_id=draw(MIXED),
+            note=draw(MIXED),
+        )
+        conflict = Conflict(draw(MIXED), "1" * 40, draw(MIXED), draw(MIXED), "2" * 40)
+        application = replace(
+            application, patches=patches, prerequisites=(below,), conflict=conflict
+        )
     hazards = tuple(
         replace(
             one,
