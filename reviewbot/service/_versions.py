@@ -37,10 +37,14 @@ class Member:
         return self.post.message_id
 
     @property
+    def adds(self) -> bool:
+        """Whether it is a ``[PATCH 4/3]``, one more for a series that is whole without it."""
+        return self.label.numbered and self.label.counter > self.label.total
+
+    @property
     def alone(self) -> bool:
-        """Whether it is a series of itself: without a number, or ``[PATCH 4/3]``, which adds
-        to a series that is whole without it."""
-        return not self.label.numbered or self.label.counter > self.label.total
+        """Whether it is a series of itself."""
+        return self.adds or not self.label.numbered
 
     @property
     def counter(self) -> int:
@@ -71,11 +75,16 @@ def member_of(post: Post) -> Member | None:
     """None for a message without a label."""
     if post.label is None:
         return None
-    found = next((match for form in _RUNS if (match := form.fullmatch(post.message_id))), None)
-    if found is None:
-        return Member(post, post.label, "", 0)
-    parts = found.groupdict()
-    return Member(post, post.label, f"{parts['run']} {parts['rest']}", int(parts.get("serial", 0)))
+    return Member(post, post.label, *_run_of(post.message_id))
+
+
+def _run_of(message_id: str) -> tuple[str, int]:
+    """What a tool's run put into an id, and the id's place in it, as far as is known."""
+    for form in _RUNS:
+        if found := form.fullmatch(message_id):
+            parts = found.groupdict()
+            return f"{parts['run']} {parts['rest']}", int(parts.get("serial", 0))
+    return "", 0
 
 
 def author_key(post: Post) -> str:
@@ -101,6 +110,7 @@ class Version:
         names = {" ".join(m.post.author.name.lower().split()) for m in members}
         self.people = frozenset({author_key(first.post), *names} - {""})
         self.cover = self._promised_cover(known)
+        self._anchor = self._common(known)
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -115,20 +125,33 @@ class Version:
         It is so only as far as they tell: by the run that they were sent in, else by the
         mail that all answer.  A version without both is known by its first message.
         """
-        runs = sorted(member.run for member in self.members if member.run)
-        anchor = next(iter(runs), "") or self.cover or self.ids[0]
-        parts = (*map(str, self.members[0].bucket), anchor)
+        parts = (*map(str, self.members[0].bucket), self._anchor)
         return sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:24]
 
+    def _common(self, known: Mapping[str, Post]) -> str:
+        """The run that the messages were sent in, else the mail that the rest answers."""
+        runs = sorted(member.run for member in self.members if member.run)
+        if runs or 0 in self.numbers:
+            return runs[0] if runs else self.ids[0]
+        last = self.members[-1]
+        parent = last.post.in_reply_to
+        starts = last.counter == 1 and parent in known
+        return last.id if starts or not parent else parent
+
     def _promised_cover(self, known: Mapping[str, Post]) -> str:
-        """Id of a cover letter that patches answer and that has not come; empty if none."""
+        """Id of a cover letter that must exist and has not come; empty if none.
+
+        Patch 1 was the second mail of its run, or answers what came in the same run, or
+        all patches answer one mail that nobody has.
+        """
         first = self.numbers.get(1)
-        parents = {member.post.in_reply_to for member in self.members}
-        if first is None or 0 in self.numbers or first.alone or len(parents) != 1:
+        if first is None or 0 in self.numbers or first.alone:
             return ""
+        if first.run and first.serial == _FIRST_OF_RUN + 1:
+            return f"first of {first.run}"
         parent = first.post.in_reply_to
         if not parent or parent in known:
             return ""
-        sent_with = next((m for form in _RUNS if (m := form.fullmatch(parent))), None)
-        same_run = sent_with is not None and first.run.startswith(sent_with["run"] + " ")
-        return parent if same_run or len(self.members) > 1 else ""
+        same_run = bool(first.run) and _run_of(parent)[0] == first.run
+        shared = len({member.post.in_reply_to for member in self.members}) == 1
+        return parent if same_run or (shared and len(self.members) > 1) else ""

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from reviewbot.service._versions import Member, Version
 from reviewbot.service.model import Group, Post
 
+Rank = tuple[int, bool]
+
 _LEVELS = 50
 """Mails above a patch in which the one it replaces is looked for."""
 
@@ -27,7 +29,7 @@ def lineage(versions: Sequence[Version], known: Mapping[str, Post]) -> Iterator[
         older[version] = list(dict.fromkeys((*direct, *further)))
     keys = _keys(versions)
     for version in versions:
-        borrowed = _borrowed(version, older[version], older, known)
+        borrowed = index.added_to(version) or _borrowed(version, older[version], older, known)
         present = {number for lender in borrowed for number in lender.numbers}
         yield Group(
             key=keys[version],
@@ -60,37 +62,54 @@ class _Index:
 
     def __init__(self, versions: Iterable[Version]) -> None:
         self._by_change: dict[str, list[Version]] = {}
-        self._by_title: dict[str, list[Version]] = {}
+        self._by_title: dict[tuple[str, str], dict[Rank, list[Version]]] = {}
         self._by_message: dict[str, Version] = {}
         for version in versions:
             if version.change_id:
                 self._by_change.setdefault(version.change_id, []).append(version)
-            self._by_title.setdefault(version.title.lower(), []).append(version)
+            for name in _signatures(version):
+                self._by_title.setdefault(name, {}).setdefault(version.rank, []).append(version)
             self._by_message.update(dict.fromkeys(version.ids, version))
 
     def older(self, version: Version) -> list[Version]:
         """The versions that *version* is known to continue, by its strongest witness."""
-        same = [*self._by_change.get(version.change_id, ()), *self._titled(version)]
-        found = _before(version, same)
-        if not found:
-            thread = [ref for member in version.members for ref in member.post.references]
-            found = _before(version, (self._by_message[r] for r in thread if r in self._by_message))
-        return found
+        thread = self._above(version)
+        titled = self._titled(version)
+        if titled is None:
+            titled = [one for one in thread if one.title.lower() == version.title.lower()]
+        same = (*self._by_change.get(version.change_id, ()), *titled)
+        return _before(version, same) or _before(version, thread)
 
-    def _titled(self, version: Version) -> list[Version]:
-        """Versions of the same title, unless two have the same number.
-
-        Of those, the ones that it was posted in reply to.
-        """
-        same = [
+    def added_to(self, version: Version) -> list[Version]:
+        """The series that a ``[PATCH 4/3]`` was posted in reply to: it is its fourth patch."""
+        first = version.members[0]
+        return [
             one
-            for one in self._by_title[version.title.lower()]
-            if one.rank <= version.rank and not version.people.isdisjoint(one.people)
-        ]
-        if len({one.rank for one in same}) == len(same):
-            return same
-        thread = {ref for member in version.members for ref in member.post.references}
-        return [one for one in same if not thread.isdisjoint(one.ids)]
+            for one in self._above(version)
+            if first.adds
+            and (one.version, one.expected) == (version.version, first.label.total)
+            and not version.people.isdisjoint(one.people)
+        ][-1:]
+
+    def _above(self, version: Version) -> list[Version]:
+        """Versions in whose thread *version* was posted."""
+        refs = dict.fromkeys(ref for member in version.members for ref in member.post.references)
+        found = (self._by_message[ref] for ref in refs if ref in self._by_message)
+        return [one for one in dict.fromkeys(found) if one is not version]
+
+    def _titled(self, version: Version) -> list[Version] | None:
+        """Versions of that title up to this one; None if two of them have the same number."""
+        found: dict[Rank, Version] = {}
+        for name in _signatures(version):
+            for rank, some in self._by_title[name].items():
+                if rank <= version.rank and {*some, found.get(rank, some[0])} != {some[0]}:
+                    return None
+                found[rank] = some[0]
+        return list(found.values())
+
+
+def _signatures(version: Version) -> Iterator[tuple[str, str]]:
+    return ((version.title.lower(), person) for person in version.people)
 
 
 def _before(version: Version, others: Iterable[Version]) -> list[Version]:

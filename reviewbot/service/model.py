@@ -172,8 +172,8 @@ class Group:
     supersedes: tuple[str, ...] = ()
     """Keys of groups that are older versions of this series."""
     borrowed: tuple[str, ...] = ()
-    """Message-ids of the patches of older versions that stand where this one, in which only
-    some patches were posted again, has none."""
+    """Message-ids of another version that have to be read with it: of the older one where
+    only some patches were posted again, of the series that a ``[PATCH 4/3]`` adds to."""
 
     @property
     def whole(self) -> bool:
