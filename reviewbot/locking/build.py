@@ -9,7 +9,8 @@ to this process is numbering and writing.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,13 @@ from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import definer_types
 from reviewbot.locking.store import Content, FileEntry, Store, StoreError
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
-from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names
+from reviewbot.locking.wrappers import (
+    ROUNDS,
+    function_refs,
+    is_likely,
+    summarize_file,
+    wrapper_names,
+)
 
 R = TypeVar("R")
 _KEEP_STORES = 3
@@ -113,6 +120,11 @@ class _Build:
         self._callees = _Callees()
         self._walks: dict[int, bytes] = {}
         self._stale: frozenset[str] = frozenset()
+        self._wrappers: frozenset[str] = frozenset()
+        self._likely: set[int] = set()
+        """Numbers of the files with functions that look like wrappers."""
+        self._shared: list[tuple[str, int]] = []
+        """(name, number of its file) of the functions that other files can call."""
 
     def run(self) -> None:
         self._declare()
@@ -127,33 +139,52 @@ class _Build:
         read = read_heads(self._objects, blobs, self._settings, self._progress)
         for path, (blob, head, called) in zip(self._blobs, read, strict=True):
             entry = FileEntry(path, blob, number, len(head.functions))
+            place = len(self._entries)
             self._entries.append(entry)
+            if any(is_likely(path, function.name) for function in head.functions):
+                self._likely.add(place)
             self._callees.add(called)
             self._symbols.add_declarations(path, head, definers)
             for ref, end in function_refs(path, head, number):
                 self._symbols.add_function(ref)
+                if is_shared(ref):
+                    self._shared.append((ref.name, place))
                 self._ends[ref.id] = end
             number += entry.count
         self._callees.index()
 
-    def _tasks(self, names: frozenset[str] | None) -> list[_Task]:
-        """The files that call one of *names*, in chunks; all files for None."""
-        entries = self._entries
-        if names is not None:
-            entries = [entries[number] for number in self._callees.files(names)]
+    def _tasks(self, numbers: Iterable[int], names: frozenset[str] | None = None) -> list[_Task]:
+        """Files in chunks; with *names*, only functions that call one of these are meant."""
+        entries = [self._entries[number] for number in sorted(numbers)]
         # the files of one directory go to several workers: some have most of the locks
         count = max(1, -(-len(entries) // CHUNK))
         return [_Task(tuple(entries[n::count]), names) for n in range(count) if entries]
 
     def _find_wrappers(self) -> None:
-        """Summaries of all functions, in rounds: a wrapper of a wrapper takes one more."""
-        known: frozenset[str] = frozenset()
+        """Summaries of all functions, callees before callers as far as that is cheap to say.
+
+        First come the functions that look like wrappers, then the files that others call;
+        when the rest is walked, it is known what its callees do, and little is walked again.
+        """
+        everything = frozenset(range(len(self._entries)))
+        called = self._callees.called(self._shared)
+        self._summarize("finding lock wrappers", self._likely, self._likely, likely=True)
+        self._summarize("walking what others call", called, called)
+        self._summarize("walking the rest", everything - called, everything)
+
+    def _summarize(
+        self, stage: str, first: AbstractSet[int], among: AbstractSet[int], likely: bool = False
+    ) -> None:
+        """Summaries of the files *first*, then in rounds of the callers *among* what has changed.
+
+        A wrapper of a wrapper takes one more round.
+        """
         self._stale = frozenset()
-        changed: frozenset[str] | None = None
+        tasks = self._tasks(first)
         for round_ in range(ROUNDS):
             updates: dict[int, Effects | None] = {}
-            stage = f"finding lock wrappers {round_ + 1}"
-            for packed in self._map(_summaries, self._tasks(changed), stage):
+            work = _likely_summaries if likely else _summaries
+            for packed in self._map(work, tasks, f"{stage} {round_ + 1}"):
                 part = msgspec.msgpack.decode(packed, type=_Summarized)
                 updates.update(part.effects)
                 self._walks.update(part.walks)
@@ -164,9 +195,10 @@ class _Build:
             changed = wrappers | {ref.name for ref in new if is_shared(ref)} - self._table
             if not changed:
                 return
-            self._feed(wrappers - known)
-            known |= wrappers
-        self._stale = frozenset(map(called_as, changed or ()))
+            self._feed(wrappers - self._wrappers)
+            self._wrappers |= wrappers
+            tasks = self._tasks(among & frozenset(self._callees.files(changed)), changed)
+        self._stale = frozenset(map(called_as, changed))
 
     @property
     def _table(self) -> frozenset[str]:
@@ -187,8 +219,9 @@ class _Build:
         """Get the flows of functions that call a wrapper and were read without one."""
         if not wrappers:
             return
+        tasks = self._tasks(self._callees.files(wrappers), wrappers)
         with FactsCache(self._settings.facts_path) as cache:
-            for made in self._map(_fed, self._tasks(wrappers), "reading callers of wrappers"):
+            for made in self._map(_fed, tasks, "reading callers of wrappers"):
                 cache.put(made)
 
     def _map(self, work: Callable[[_Task], R], tasks: list[_Task], stage: str) -> Iterator[R]:
@@ -214,7 +247,7 @@ class _Build:
         queues: list[tuple[Queue, str]] = []
         undefined: list[tuple[str, str]] = []
         locks = unknown = 0
-        for packed in self._map(_links, self._tasks(None), "linking"):
+        for packed in self._map(_links, self._tasks(range(len(self._entries))), "linking"):
             part = msgspec.msgpack.decode(packed, type=_Linked)
             parts.append(_Arrays.of(part, numbering))
             details.update(part.details)
@@ -255,10 +288,11 @@ class _Build:
 
 
 class _Task(msgspec.Struct, frozen=True):
-    """A chunk of files; with *changed*, only functions that call one of these names."""
+    """A chunk of files."""
 
     chunk: tuple[FileEntry, ...]
     changed: frozenset[str] | None
+    """If given, only functions that call one of these names."""
 
 
 class _Summarized(msgspec.Struct, frozen=True, array_like=True):
@@ -290,6 +324,16 @@ class _Callees:
         order = np.argsort(keys, kind="stable")
         self._keys, self._files = keys[order], np.repeat(np.arange(len(lengths)), lengths)[order]
         self._parts = []
+
+    def called(self, functions: Sequence[tuple[str, int]]) -> frozenset[int]:
+        """Numbers of the files with one of *functions* (name, file) that another file calls."""
+        keys = np.fromiter((name_key(called_as(name)) for name, _ in functions), np.uint32)
+        own = np.fromiter((file for _, file in functions), np.int64)
+        first = np.searchsorted(self._keys, keys, "left")
+        calls = np.searchsorted(self._keys, keys, "right") - first
+        once = calls == 1
+        calls[once] -= self._files[first[once]] == own[once]
+        return frozenset(own[calls > 0].tolist())
 
     def files(self, names: Iterable[str]) -> list[int]:
         """Numbers of the files that call one of *names*, in order; a few more may be among them."""
@@ -422,7 +466,11 @@ def _fed(task: _Task) -> list[tuple[str, bytes]]:
     return made
 
 
-def _summaries(task: _Task) -> bytes:
+def _likely_summaries(task: _Task) -> bytes:
+    return _summaries(task, likely=True)
+
+
+def _summaries(task: _Task, likely: bool = False) -> bytes:
     worker, _ = _worker()
     linker = Linker.of(worker.symbols, worker.settings.primitives)
     out = _Summarized({}, {}, [])
@@ -436,7 +484,8 @@ def _summaries(task: _Task) -> bytes:
 
     for entry, facts in _chunk_facts(task.chunk):
         refs = {place: entry.first + place for place in range(entry.count)}
-        out.effects.update(summarize_file(linker, entry.path, facts, refs, task.changed, keep))
+        found = summarize_file(linker, entry.path, facts, refs, task.changed, keep, likely)
+        out.effects.update(found)
     return msgspec.msgpack.encode(out)
 
 
