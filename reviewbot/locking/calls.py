@@ -156,9 +156,7 @@ class Calls:
             self._mentions[target] = mentions
         if mentions.isdisjoint(knowledge.bases_of(known)):
             return known
-        return known.difference(
-            [fact for fact in known if knowledge.base_of(fact[0]) in mentions]
-        )
+        return known.difference([fact for fact in known if knowledge.base_of(fact[0]) in mentions])
 
     def _apply(self, event: Event, effects: Effects, state: State) -> list[State]:
         states = [state]
