@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -116,6 +117,8 @@ class _Build:
         self._symbols = MemorySymbols()
         self._entries: list[FileEntry] = []
         self._blobs = dict(sorted(files.items()))
+        self._refs: list[FunctionRef] = []
+        """By number."""
         self._ends: dict[int, int] = {}
         self._callees = _Callees()
         self._walks: dict[int, bytes] = {}
@@ -147,6 +150,7 @@ class _Build:
             self._symbols.add_declarations(path, head, definers)
             for ref, end in function_refs(path, head, number):
                 self._symbols.add_function(ref)
+                self._refs.append(ref)
                 if is_shared(ref):
                     self._shared.append((ref.name, place))
                 self._ends[ref.id] = end
@@ -208,11 +212,13 @@ class _Build:
     def _apply(self, updates: Mapping[int, Effects | None]) -> list[FunctionRef]:
         """Take in new summaries; the functions that have changed."""
         new = [
-            msgspec.structs.replace(ref, effects=updates[ref.id])
-            for ref in self._symbols.all_functions()
-            if ref.id in updates and updates[ref.id] != ref.effects
+            msgspec.structs.replace(self._refs[number], effects=effects)
+            for number, effects in sorted(updates.items(), key=itemgetter(0))
+            if effects != self._refs[number].effects
         ]
         self._symbols.replace_functions(new)
+        for ref in new:
+            self._refs[ref.id] = ref
         return new
 
     def _feed(self, wrappers: frozenset[str]) -> None:
@@ -281,7 +287,7 @@ class _Build:
             undefined=tuple(undefined),
             arrays=arrays,
             directories=directories,
-            wrappers=wrapper_names(self._symbols.all_functions()) - self._table,
+            wrappers=wrapper_names(self._refs) - self._table,
         )
         about = {"tree": self._tree, "locks": locks, "unknown": unknown}
         store_module.write(self._settings.store_path(self._tree), content, about)
@@ -530,8 +536,11 @@ def _known_walks(
 
     def walk_of(number: int) -> Walk | None:
         packed = worker.walks.get(number)
-        function = facts.functions[number - entry.first]
-        if packed is None or not worker.stale.isdisjoint(callees(function)):
+        if packed is None:
+            return None
+        if worker.stale and not worker.stale.isdisjoint(
+            callees(facts.functions[number - entry.first])
+        ):
             return None
         return _WALK_DECODER.decode(packed)
 
