@@ -126,7 +126,7 @@ class _Build:
         self._refs: list[FunctionRef] = []
         """By number."""
         self._ends: dict[int, int] = {}
-        self._callees = _Callees()
+        self._callees = Callees()
         self._walks: dict[int, bytes] = {}
         self._stale: frozenset[str] = frozenset()
         self._wrappers: frozenset[str] = frozenset()
@@ -299,7 +299,7 @@ class _Build:
         store_module.write(self._settings.store_path(self._tree), content, about)
 
 
-class _Callees:
+class Callees:
     """Which files call a name: pairs of a name's key and a file's number, sorted."""
 
     def __init__(self) -> None:
