@@ -48,6 +48,8 @@ class Envelope:
     to: tuple[Identity, ...] = ()
     cc: tuple[Identity, ...] = ()
     reply_to: tuple[Identity, ...] = ()
+    original_from: tuple[Identity, ...] = ()
+    """Whom a relay or list that put itself into ``From:`` names as the author."""
     references: tuple[str, ...] = ()
     """Message-ids, oldest first, without this mail's own."""
 
