@@ -17,8 +17,9 @@ from hashlib import sha256
 
 from reviewbot.errors import ExitStatus, ReviewbotError
 from reviewbot.report import etiquette
-from reviewbot.report.clean import one_line, prose
+from reviewbot.report.clean import one_line
 from reviewbot.report.headers import (
+    RECIPIENTS_LIMIT,
     address_header,
     id_header,
     is_address,
@@ -31,9 +32,6 @@ from reviewbot.report.model import Review
 from reviewbot.report.templates import environment
 from reviewbot.report.view import view
 from reviewbot.series.model import Envelope, Identity, Series
-
-RECIPIENTS_LIMIT = 128
-"""A stranger chooses who is in Cc; a treewide patch has about a hundred."""
 
 _RELAY = re.compile(r"devnull\+.*@kernel\.org")
 """From of b4's web relay: nobody reads it, the author is in Reply-To."""
@@ -115,9 +113,9 @@ def render_text(review: Review, sender: Sender) -> str:
         .render(
             review=view(review),
             sender={
-                "operator": prose(sender.operator),
-                "contact": prose(sender.contact),
-                "stop": prose(sender.stop),
+                "operator": one_line(sender.operator),
+                "contact": one_line(sender.contact),
+                "stop": one_line(sender.stop),
             },
         )
     )
