@@ -175,6 +175,12 @@ class Series:
     """Where it was read from, for the reproduce line: a message-id, path or range."""
 
     @property
+    def words(self) -> str:
+        """What the series says about itself: cover letter, subjects and commit messages."""
+        messages = [f"{patch.subject}\n{patch.message}" for patch in self.patches]
+        return "\n".join([self.subject, self.cover_text, *messages])
+
+    @property
     def head(self) -> Envelope:
         """The mail a verdict on the whole series answers: cover letter, else patch 1."""
         return self.cover if self.cover is not None else self.patches[0].envelope

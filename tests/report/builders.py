@@ -9,6 +9,7 @@ so a chain never names a line that is not there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reviewbot.kernel.model import (
@@ -441,6 +442,20 @@ def introduced() -> Review:
         [poll_hazard()],
         base=base(BaseHow.BASE_COMMIT, "the series names it"),
     )
+
+
+def two_patches() -> Review:
+    """Patch 3 of 3 brings another flush-cycle than patch 2."""
+    review_of_one = introduced()
+    (first,) = review_of_one.hazards
+    (site,) = first.sites
+    second = replace(
+        first,
+        classes=("struct frob.other_lock", POLL_WORK),
+        sites=(replace(site, patch=3),),
+        patch=3,
+    )
+    return replace(review_of_one, hazards=(first, second))
 
 
 def not_removed() -> Review:
