@@ -173,8 +173,7 @@ def known_of(hazard: Hazard) -> Known:
 
 def words_of(series: Series) -> str:
     """What the series says about itself."""
-    messages = [f"{patch.subject}\n{patch.message}" for patch in series.patches]
-    return "\n".join([series.subject, series.cover_text, *messages])
+    return series.words
 
 
 _UNREVIEWABLE = frozenset({ApplyState.REFUSED, ApplyState.MISSING_PATCH})
