@@ -2,7 +2,8 @@
 """The way of a series through the house: posted, applied, checked, judged.
 
 Nothing here decides anything by itself; each step belongs to a room, and this
-page shows their order.
+page shows their order.  The steps may run apart, each in a process of its own:
+what goes between them are frozen values that msgspec can encode.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from reviewbot.locking.sightings import Known
 from reviewbot.locking.trees import consult
 from reviewbot.report.model import Review
 from reviewbot.series.assemble import assemble
-from reviewbot.series.model import Series
+from reviewbot.series.model import Prerequisite, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,48 @@ class Options:
     settings: Settings
     base: str | None = None
     """A revision to apply to, instead of what the series says."""
+    branch: str = ""
+    """Where the list's patches go when nothing better is known, such as ``kvm/next``."""
+    prerequisites: tuple[Prerequisite, ...] = ()
+    """What the series is built on, as far as it was found, in the order to apply."""
     limits: ApplyLimits = field(default_factory=ApplyLimits)
     progress: Progress = quiet
 
 
 def review_series(series: Series, options: Options) -> Review:
-    """Review a posted series on the kernel repository of *options*.
+    """Review a posted series on the kernel repository of *options*: all steps in a row.
 
     Raises :class:`~reviewbot.errors.TreeError` if the repository or the base is not
     there; a series that does not apply is a verdict, not an error.
     """
     with Repository.open(options.tree) as repository:
-        return _review(series, repository, options)
+        return _review(series, repository, options, _base(series, repository, options))
+
+
+def settle_base(series: Series, options: Options) -> Base:
+    """The first step: what the series is to be applied to."""
+    with Repository.open(options.tree) as repository:
+        return _base(series, repository, options)
+
+
+def try_series(series: Series, base: Base, options: Options) -> Application:
+    """The second step: whether the series goes on, patch by patch."""
+    with Repository.open(options.tree) as repository, Scratch(repository) as scratch:
+        return _apply(scratch, series, base, options)
+
+
+def review_on(
+    series: Series, base: Base, options: Options, application: Application | None = None
+) -> Review:
+    """The third step: compare the locking on *base* with that after the series.
+
+    *application* is what :func:`try_series` gave. Its trees are gone with the process
+    that made them, so a series that did go on is applied again.
+    """
+    if application is not None and application.state is not ApplyState.APPLIED:
+        return _not_applied(series, base, application)
+    with Repository.open(options.tree) as repository:
+        return _review(series, repository, options, base)
 
 
 def review_range(revisions: str, options: Options) -> Review:
@@ -56,17 +87,22 @@ def review_range(revisions: str, options: Options) -> Review:
         patches = range_patches(repository, revisions)
         series = assemble(patches.mbox, wanted=None, source=revisions)
         if options.base is not None:
-            return _review(series, repository, options)
+            return _review(series, repository, options, _base(series, repository, options))
         base = choose_base(repository, series, patches.base)
         return _review(series, repository, options, replace(base, why=f"where {revisions} starts"))
 
 
-def _review(
-    series: Series, repository: Repository, options: Options, base: Base | None = None
-) -> Review:
-    base = base or choose_base(repository, series, options.base)
+def _base(series: Series, repository: Repository, options: Options) -> Base:
+    return choose_base(repository, series, options.base)
+
+
+def _apply(scratch: Scratch, series: Series, base: Base, options: Options) -> Application:
+    return apply_series(scratch, base, series, options.limits)
+
+
+def _review(series: Series, repository: Repository, options: Options, base: Base) -> Review:
     with Scratch(repository) as scratch:
-        application = apply_series(scratch, base, series, options.limits)
+        application = _apply(scratch, series, base, options)
         if application.state is not ApplyState.APPLIED:
             return _not_applied(series, base, application)
         comparison = _check(scratch, series, base, application, options)

@@ -6,16 +6,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from reviewbot.errors import ExitStatus, TreeError, UsageError
-from reviewbot.kernel.model import ApplyState, BaseHow
+from reviewbot.kernel.model import Application, ApplyState, Base, BaseHow
 from reviewbot.locking.index import Settings
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
 from reviewbot.locking.primitives import builtin
 from reviewbot.report.model import Review
-from reviewbot.review import Options, review_range, review_series
+from reviewbot.review import (
+    Options,
+    review_on,
+    review_range,
+    review_series,
+    settle_base,
+    try_series,
+)
 from reviewbot.series.assemble import assemble
 from reviewbot.series.model import Series
 from tests.support.program import DOMAIN, LOCK, SITES, Kernel
@@ -249,6 +258,28 @@ def test_the_same_review_twice_is_the_same(options: Options, sample_patches: Pat
     for review in (one, two):
         review["stats"].pop("seconds")
     assert one == two
+
+
+def posted(value: Any) -> Any:
+    """A value as another process receives it."""
+    return msgspec.json.decode(msgspec.json.encode(value), type=type(value))
+
+
+@pytest.mark.parametrize("name", ["seed-v1.mbox", "seed-v2.mbox"])
+@pytest.mark.parametrize("base", [None, "v2"])
+def test_the_steps_apart_give_the_same_review(
+    options: Options, sample_patches: Path, name: str, base: str | None
+) -> None:
+    options = replace(options, base=base)
+    series = posted(seed(sample_patches, name))
+    settled = posted(settle_base(series, options))
+    application = posted(try_series(series, settled, options))
+    assert (type(settled), type(application)) == (Base, Application)
+    apart = posted(review_on(series, settled, options, application)).to_dict()
+    whole = review_series(series, options).to_dict()
+    for review in (apart, whole):
+        review["stats"].pop("seconds")
+    assert apart == whole
 
 
 def test_what_is_not_there_is_an_error(options: Options, sample_patches: Path) -> None:

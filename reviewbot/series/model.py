@@ -109,6 +109,41 @@ class Patch:
         return tuple(dict.fromkeys(change.path for change in self.blobs))
 
 
+class ReferenceKind(StrEnum):
+    """By what a series names another one."""
+
+    PATCH_ID = "patch-id"
+    """``git patch-id --stable`` of one patch."""
+    CHANGE_ID = "change-id"
+    """b4's name for all versions of a series; ``:v3`` behind it names one."""
+    MESSAGE_ID = "message-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One thing that a series says it is built on."""
+
+    kind: ReferenceKind
+    value: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind.value, "value": self.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Prerequisite:
+    """What was found for a :class:`Reference`."""
+
+    reference: Reference
+    patches: tuple[Patch, ...] = ()
+    """In order; empty if nothing was found."""
+    subject: str = ""
+    """Of the cover letter, else of the first patch."""
+    message_id: str = ""
+    note: str = ""
+    """Why there are no patches, one clause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One version of a patch series, whole or with holes.
