@@ -7,6 +7,7 @@ Exit status: 0 a verdict without findings, 1 hazards remain or were introduced,
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
@@ -51,8 +53,34 @@ from reviewbot.terminal import (
     write_file,
 )
 
+LATER = {
+    "status": "reviewbot.cli_service",
+    "retry": "reviewbot.cli_service",
+    "skip": "reviewbot.cli_service",
+    "forget": "reviewbot.cli_service",
+}
+"""Commands whose module is loaded when they are asked for: the databases that unattended
+work needs take longer to load than a warm review takes in all."""
+
+
+class _Commands(TyperGroup):
+    """The program's commands, those of :data:`LATER` among them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of ``--help``."""
+        return [*super().list_commands(ctx), *LATER]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; loads its module if need be."""
+        if cmd_name not in LATER:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(LATER[cmd_name])
+        return typer.main.get_group(module.app).get_command(ctx, cmd_name)
+
+
 app = typer.Typer(
     name="reviewbot",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -187,3 +187,8 @@ class ServiceConfig:
         metadata=key("Seconds without a good poll after which /healthz fails.", positive),
     )
     log: str = field(default="text", metadata=key("Form of the log: text or json.", _log))
+
+    @property
+    def url(self) -> str:
+        """The address of the state's database."""
+        return self.database or f"sqlite:///{self.state / 'state.sqlite'}"

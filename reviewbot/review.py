@@ -15,6 +15,7 @@ from pathlib import Path
 from reviewbot.kernel.apply import apply_series
 from reviewbot.kernel.base import choose_base
 from reviewbot.kernel.check import ApplyLimits
+from reviewbot.kernel.mirror import Mirror
 from reviewbot.kernel.model import Application, ApplyState, Base
 from reviewbot.kernel.range import range_patches
 from reviewbot.kernel.repository import Repository, Scratch
@@ -41,6 +42,8 @@ class Options:
     """Where the list's patches go when nothing better is known, such as ``kvm/next``."""
     prerequisites: tuple[Prerequisite, ...] = ()
     """What the series is built on, as far as it was found, in the order to apply."""
+    mirror: Mirror | None = None
+    """Where what the tree has not is fetched from."""
     limits: ApplyLimits = field(default_factory=ApplyLimits)
     progress: Progress = quiet
 
@@ -51,19 +54,22 @@ def review_series(series: Series, options: Options) -> Review:
     Raises :class:`~reviewbot.errors.TreeError` if the repository or the base is not
     there; a series that does not apply is a verdict, not an error.
     """
-    with Repository.open(options.tree) as repository:
+    with Repository.open(options.tree, options.mirror) as repository:
         return _review(series, repository, options, _base(series, repository, options))
 
 
 def settle_base(series: Series, options: Options) -> Base:
     """The first step: what the series is to be applied to."""
-    with Repository.open(options.tree) as repository:
+    with Repository.open(options.tree, options.mirror) as repository:
         return _base(series, repository, options)
 
 
 def try_series(series: Series, base: Base, options: Options) -> Application:
     """The second step: whether the series goes on, patch by patch."""
-    with Repository.open(options.tree) as repository, Scratch(repository) as scratch:
+    with (
+        Repository.open(options.tree, options.mirror) as repository,
+        Scratch(repository) as scratch,
+    ):
         return _apply(scratch, series, base, options)
 
 
@@ -77,13 +83,13 @@ def review_on(
     """
     if application is not None and application.state is not ApplyState.APPLIED:
         return _not_applied(series, base, application)
-    with Repository.open(options.tree) as repository:
+    with Repository.open(options.tree, options.mirror) as repository:
         return _review(series, repository, options, base)
 
 
 def review_range(revisions: str, options: Options) -> Review:
     """Review the commits of ``A..B`` in the repository itself, before they are posted."""
-    with Repository.open(options.tree) as repository:
+    with Repository.open(options.tree, options.mirror) as repository:
         patches = range_patches(repository, revisions)
         series = assemble(patches.mbox, wanted=None, source=revisions)
         if options.base is not None:
@@ -93,7 +99,7 @@ def review_range(revisions: str, options: Options) -> Review:
 
 
 def _base(series: Series, repository: Repository, options: Options) -> Base:
-    return choose_base(repository, series, options.base)
+    return choose_base(repository, series, options.base, options.branch, options.prerequisites)
 
 
 def _apply(scratch: Scratch, series: Series, base: Base, options: Options) -> Application:

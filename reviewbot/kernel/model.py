@@ -14,6 +14,8 @@ class BaseHow(StrEnum):
     OPTION = "option"
     BASE_COMMIT = "base-commit"
     BLOBS = "blobs"
+    BRANCH = "branch"
+    """The one that the list's patches go to, as configured."""
     HEAD = "head"
 
 

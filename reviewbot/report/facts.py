@@ -23,6 +23,7 @@ _HOW = {
     BaseHow.OPTION: "by --base",
     BaseHow.BASE_COMMIT: "by the base-commit trailer",
     BaseHow.BLOBS: "by blobs",
+    BaseHow.BRANCH: "the list's branch",
     BaseHow.HEAD: "HEAD of the tree",
 }
 _SHOWN_OFFSETS = 6
