@@ -25,6 +25,7 @@ from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
 from reviewbot.cli_audit import audit, explain
+from reviewbot.cli_mail import lint_mail
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
@@ -178,6 +179,7 @@ def review(
 
 app.command()(audit)
 app.command()(explain)
+app.command()(lint_mail)
 
 
 def _show(result: Review, sender: Sender, out: Path | None, as_json: bool) -> None:

@@ -8,6 +8,7 @@ what goes between them are frozen values that msgspec can encode.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,8 @@ from reviewbot.locking.index import Progress, Settings, is_source, quiet
 from reviewbot.locking.model import Comparison, Hazard, Stats, Verdict
 from reviewbot.locking.sightings import Known
 from reviewbot.locking.trees import consult
+from reviewbot.locking.view import View
+from reviewbot.report.excerpts import Excerpts, excerpts
 from reviewbot.report.model import Review
 from reviewbot.series.assemble import assemble
 from reviewbot.series.model import Prerequisite, Series
@@ -122,7 +125,7 @@ def _review(series: Series, repository: Repository, options: Options, base: Base
         application = applied(repository, scratch, series, base, options)
         if application.state is not ApplyState.APPLIED:
             return _not_applied(series, base, application)
-        comparison = _check(scratch, series, base, application, options)
+        comparison, source = _check(scratch, series, base, application, options)
     return Review(
         series=series,
         verdict=comparison.verdict,
@@ -131,23 +134,24 @@ def _review(series: Series, repository: Repository, options: Options, base: Base
         application=application,
         hazards=comparison.hazards,
         stats=comparison.stats,
+        excerpts=source,
     )
 
 
 def _check(
     scratch: Scratch, series: Series, base: Base, application: Application, options: Options
-) -> Comparison:
+) -> tuple[Comparison, Excerpts]:
     """Compare the tree before the series with the tree after each of its patches."""
     trees, files = changed_trees(scratch, base, application)
     if not files:
-        return Comparison(Verdict.CLEAN, "it changes no kernel C source", (), (), Stats())
-    return consult(
-        scratch,
-        options.settings,
-        options.progress,
-        trees,
-        lambda views: compare(views, files, words_of(series)),
-    )
+        reason = "it changes no kernel C source"
+        return Comparison(Verdict.CLEAN, reason, (), (), Stats()), Excerpts()
+
+    def ask(views: Sequence[View]) -> tuple[Comparison, Excerpts]:
+        found = compare(views, files, words_of(series))
+        return found, excerpts(found.hazards, views[0].source, views[-1].source)
+
+    return consult(scratch, options.settings, options.progress, trees, ask)
 
 
 def changed_trees(
@@ -173,8 +177,7 @@ def known_of(hazard: Hazard) -> Known:
 
 def words_of(series: Series) -> str:
     """What the series says about itself."""
-    messages = [f"{patch.subject}\n{patch.message}" for patch in series.patches]
-    return "\n".join([series.subject, series.cover_text, *messages])
+    return series.words
 
 
 _UNREVIEWABLE = frozenset({ApplyState.REFUSED, ApplyState.MISSING_PATCH})

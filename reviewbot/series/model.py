@@ -48,6 +48,8 @@ class Envelope:
     to: tuple[Identity, ...] = ()
     cc: tuple[Identity, ...] = ()
     reply_to: tuple[Identity, ...] = ()
+    original_from: tuple[Identity, ...] = ()
+    """Whom a relay or list that put itself into ``From:`` names as the author."""
     references: tuple[str, ...] = ()
     """Message-ids, oldest first, without this mail's own."""
 
@@ -183,6 +185,12 @@ class Series:
     """The series as an mboxrd, the bytes ``b4 -q am -T -o -`` would print."""
     source: str = ""
     """Where it was read from, for the reproduce line: a message-id, path or range."""
+
+    @property
+    def words(self) -> str:
+        """What the series says about itself: cover letter, subjects and commit messages."""
+        messages = [f"{patch.subject}\n{patch.message}" for patch in self.patches]
+        return "\n".join([self.subject, self.cover_text, *messages])
 
     @property
     def head(self) -> Envelope:

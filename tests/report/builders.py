@@ -449,6 +449,20 @@ def introduced() -> Review:
     )
 
 
+def two_patches() -> Review:
+    """Patch 3 of 3 brings another flush-cycle than patch 2."""
+    review_of_one = introduced()
+    (first,) = review_of_one.hazards
+    (site,) = first.sites
+    second = replace(
+        first,
+        classes=("struct frob.other_lock", POLL_WORK),
+        sites=(replace(site, patch=3),),
+        patch=3,
+    )
+    return replace(review_of_one, hazards=(first, second))
+
+
 def not_removed() -> Review:
     """A fix is claimed, and all is as it was."""
     sites = (gate_site("frob_gate_open", ChangeState.REMAINING, GATE),)
