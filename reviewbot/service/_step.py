@@ -22,16 +22,18 @@ import msgspec
 
 from reviewbot.confine import bound, cut_off
 from reviewbot.errors import ReviewbotError
-from reviewbot.kernel.model import Base
-from reviewbot.kernel.repository import Repository
-from reviewbot.locking.trees import Prepared, prepare
+from reviewbot.kernel.model import ApplyState, Base
+from reviewbot.kernel.repository import Repository, Scratch
+from reviewbot.locking.index import quiet
+from reviewbot.locking.trees import Prepared, consult, prepare
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
 from reviewbot.report.reply import checked, render_reply
-from reviewbot.review import review_on, settle_base, try_series
+from reviewbot.review import applied, changed_trees, review_on, settle_base
 from reviewbot.service._protocol import Answer, Fetched, Request, Task, Tried, decode, encode
 from reviewbot.service.failures import failure_of, is_full
-from reviewbot.service.model import FailureKind, Step
+from reviewbot.service.model import FailureKind, Reason, Step
+from reviewbot.service.prefilter import touches_locks
 from reviewbot.service.state.model import HazardRecord, Outcome, Reply
 
 _OPEN_FILES = 512
@@ -52,10 +54,22 @@ def base(request: Request) -> Base:
 
 
 def apply(request: Request) -> Tried:
-    """Whether it goes on."""
+    """Whether it goes on, and touches what a check is for."""
     fetched = decode(request.made[Step.FETCH], Fetched)
+    settled = decode(request.made[Step.BASE], Base)
     options = request.setup.options(fetched.prerequisites)
-    return Tried(try_series(fetched.series, decode(request.made[Step.BASE], Base), options))
+    with (
+        Repository.open(options.tree, options.mirror) as repository,
+        Scratch(repository) as scratch,
+    ):
+        application = applied(repository, scratch, fetched.series, settled, options)
+        if application.state is not ApplyState.APPLIED:
+            return Tried(application)
+        trees, files = changed_trees(scratch, settled, application)
+        locks = consult(
+            scratch, options.settings, quiet, trees, lambda views: touches_locks(views, files)
+        )
+        return Tried(application, "" if locks else Reason.NO_LOCKS.value)
 
 
 def check(request: Request) -> Review:

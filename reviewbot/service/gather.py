@@ -16,6 +16,7 @@ from reviewbot.series.errors import NotFound
 from reviewbot.series.fetch import fetch_thread
 from reviewbot.series.mailbox import mbox_entry
 from reviewbot.series.model import Series
+from reviewbot.series.prerequisites import find_prerequisites
 from reviewbot.service._protocol import Fetched
 
 
@@ -29,7 +30,9 @@ def gather(mails: Sequence[bytes], head: str, archive: str, contact: str) -> Fet
     series = assemble(mbox, wanted=head, source=head)
     if series.missing and archive:
         series = _filled(series, mbox, head, archive, contact)
-    return Fetched(series)
+    if not archive:
+        return Fetched(series)
+    return Fetched(series, find_prerequisites(series, server=archive, contact=contact))
 
 
 def _filled(series: Series, mbox: bytes, head: str, archive: str, contact: str) -> Series:
