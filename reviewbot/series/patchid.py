@@ -13,6 +13,10 @@ from hashlib import sha1
 _HUNK = re.compile(r"@@ -[0-9]+(?:,([0-9]{1,9}))? \+[0-9]+(?:,([0-9]{1,9}))?")
 _COMMIT = re.compile(r"(?:commit |From )?[0-9a-f]{40}")
 _NO_NEWLINE = re.compile(r"\\ .{10}")
+_HEADER = -1
+"""Number of lines to come while a file's header is read.  It can come of a hunk with a line
+too many, too: what git makes of such a patch is part of its id."""
+_LETTER = re.compile(r"[A-Za-z]")
 _BLANKS = str.maketrans("", "", " \t\r")
 
 
@@ -23,32 +27,34 @@ def patch_id(diff: str) -> str:
     """
     total = 0
     digest = sha1(usedforsecurity=False)
-    begun = header = False
-    before = after = 0  # lines of the hunk still to come
+    begun = False
+    before = after = _HEADER  # lines of the hunk still to come
     for line in diff.split("\n"):
         if _NO_NEWLINE.match(line) or not (begun or line.startswith("diff ")):
             continue
-        if header and line.startswith("index "):
-            continue
-        if _COMMIT.match(line) or (header and not (line[:1].isalpha() or line.startswith("--- "))):
+        begun = True
+        if _COMMIT.match(line):
             break
-        if header and line.startswith(("GIT binary patch", "Binary files")):
-            return ""
-        if header and line.startswith("--- "):
-            header, before, after = False, 1, 1
-        elif not header and before == after == 0:
+        if before == _HEADER:
+            if line.startswith("index "):
+                continue
+            if line.startswith(("GIT binary patch", "Binary files")):
+                return ""
+            if line.startswith("--- "):
+                before = after = 1
+            elif not _LETTER.match(line):
+                break
+        elif before == after == 0:
             if hunk := _HUNK.match(line):
                 before, after = int(hunk[1] or 1), int(hunk[2] or 1)
                 continue
             if not line.startswith("diff "):
                 break
-            if begun:
-                total += int.from_bytes(digest.digest(), "little")
-                digest = sha1(usedforsecurity=False)
-            begun = header = True
-        if not header:
-            before -= line.startswith(("-", " "))
-            after -= line.startswith(("+", " "))
+            total += int.from_bytes(digest.digest(), "little")
+            digest = sha1(usedforsecurity=False)
+            before = after = _HEADER
+        before -= line.startswith(("-", " "))
+        after -= line.startswith(("+", " "))
         digest.update(line.translate(_BLANKS).encode("utf-8", "surrogateescape"))
     if not begun:
         return ""

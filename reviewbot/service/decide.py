@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import PurePosixPath
@@ -32,10 +32,6 @@ class Earlier:
     patch_ids: frozenset[str]
 
 
-def _everywhere(path: str) -> bool:
-    return bool(path)
-
-
 @dataclass(frozen=True, slots=True)
 class Scope:
     """All that a decision may depend on beside the mail itself."""
@@ -48,9 +44,9 @@ class Scope:
     """Our own address."""
     bots: Collection[str] = ()
     """Addresses of known programs, ``*`` standing for anything."""
-    in_tree: Callable[[str], bool] = _everywhere
-    """Whether the tree has a file or directory."""
-    earlier: Sequence[Earlier] = field(default=())
+    in_tree: Callable[[str], bool] = bool
+    """Whether the tree has a file or directory; by default it has all."""
+    earlier: Sequence[Earlier] = ()
     """What was reviewed of the same author."""
 
 

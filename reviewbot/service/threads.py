@@ -56,9 +56,10 @@ def due_at(group: Group, last_arrival: datetime, wait: float) -> datetime:
 def is_due(group: Group, last_arrival: datetime, wait: float, now: datetime) -> bool:
     """Whether there is no more waiting for the rest of a version.
 
-    A clock that was put back does not make it wait for longer than *wait*.
+    A clock that was put back makes it wait for twice as long at most.
     """
-    return now >= due_at(group, min(last_arrival, now), wait)
+    ahead = last_arrival - now > timedelta(seconds=wait)
+    return ahead or now >= due_at(group, last_arrival, wait)
 
 
 def fingerprint(group: Group, posts: Iterable[Post]) -> str:
