@@ -95,6 +95,8 @@ class Request:
     """That of the reply, should this task write it."""
     made: dict[Step, bytes] = field(default_factory=dict)
     """What the steps before it have made."""
+    before: bytes = b""
+    """The result of the review of the newest older version, if there was one."""
     network: bool = False
     """Whether a base may be fetched; every other step has no network."""
 

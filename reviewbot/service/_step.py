@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,7 @@ from reviewbot.report.reply import checked, render_reply
 from reviewbot.review import applied, changed_trees, review_on, settle_base
 from reviewbot.service._protocol import Answer, Fetched, Request, Task, Tried, decode, encode
 from reviewbot.service.failures import failure_of, is_full
+from reviewbot.service.memory import Memory, recall, since, tells_nothing_new
 from reviewbot.service.model import FailureKind, Reason, Step
 from reviewbot.service.prefilter import touches_locks
 from reviewbot.service.state.model import HazardRecord, Outcome, Reply
@@ -82,24 +84,46 @@ def check(request: Request) -> Review:
 
 
 def render(request: Request) -> Outcome:
-    """The reply, and all else that is kept."""
+    """The reply, and all else that is kept; no reply that would repeat an older one."""
     review = decode(request.made[Step.CHECK], Review)
-    reply = render_reply(review, request.setup.sender, date=request.date)
+    memory = _memory(request.before)
+    if memory is None:
+        return _outcome(review, review.reason, _reply(review, request))
+    if tells_nothing_new(memory, review):
+        reason = f"{review.reason}; no reply, as that to v{memory.series.version} says the same"
+        return _outcome(review, reason, None)
+    review = replace(review, since=since(memory, review))
+    return _outcome(review, review.reason, _reply(review, request))
+
+
+def _memory(result: bytes) -> Memory | None:
+    try:
+        return recall(msgspec.json.decode(result)) if result else None
+    except msgspec.ValidationError:
+        return None  # of a program that kept less
+
+
+def _outcome(review: Review, reason: str, reply: Reply | None) -> Outcome:
     return Outcome(
         verdict=review.verdict,
-        reason=review.reason,
+        reason=reason,
         base=review.base.commit if review.base is not None else "",
         result=dump(review.to_dict()).encode(),
         hazards=tuple(
             HazardRecord(hazard.id, hazard.kind, hazard.classes, hazard.state, hazard.patch)
             for hazard in review.hazards
         ),
-        reply=Reply(
-            message_id=reply.message_id,
-            subject=reply.subject,
-            recipients=tuple(person.address for person in (*reply.to, *reply.cc)),
-            mail=checked(reply),
-        ),
+        reply=reply,
+    )
+
+
+def _reply(review: Review, request: Request) -> Reply:
+    mail = render_reply(review, request.setup.sender, date=request.date)
+    return Reply(
+        message_id=mail.message_id,
+        subject=mail.subject,
+        recipients=tuple(person.address for person in (*mail.to, *mail.cc)),
+        mail=checked(mail),
     )
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from reviewbot.service.decide import Earlier, Scope, decide_series
 from reviewbot.service.log import Event, Observer
-from reviewbot.service.model import Group, Post, ReviewState
+from reviewbot.service.model import Group, Post, Reason, ReviewState
 from reviewbot.service.state import mail, reviews
 from reviewbot.service.state.model import MessageRecord, ReviewRecord
 from reviewbot.service.state.store import State
@@ -22,6 +22,10 @@ from reviewbot.service.threads import fingerprint, groups, is_due
 
 HORIZON = timedelta(days=90)
 """How far back the older versions of a series are looked for."""
+
+_ACCEPTED = frozenset(
+    {ReviewState.QUEUED, ReviewState.RUNNING, ReviewState.DONE, ReviewState.FAILED}
+)
 
 ScopeOf = Callable[[str], Scope]
 """Given a source's name, all that a decision about its mail may depend on."""
@@ -56,16 +60,17 @@ def advance(state: State, scope_of: ScopeOf, observer: Observer, wait: float) ->
     :class:`~reviewbot.service.state.store.StateError`, and what ``scope_of`` raises.
     """
     waiting = mail.open_posts(state)
-    if not waiting:
-        return Advance()
     now = state.clock.now()
     near = (*mail.neighbourhood(state, waiting, now - HORIZON), *waiting)
     posts = {post.message_id: post for post in near}
     this = _Pass(state, scope_of, observer, wait, now, posts, mail.records(state, posts))
     found = groups(posts.values())
     by_group = _reviews_of(this, found)
-    ended = _supersede(this, found, by_group)
-    return Advance(_queue(this, found, by_group), ended)
+    _drop_bereft(this, by_group)
+    outdated = _supersede(this, found, by_group)
+    queued = _queue(this, found, by_group)
+    # Only a version that will be reviewed ends those before it: a resend does not.
+    return Advance(queued, (*outdated, *_supersede(this, found, by_group)))
 
 
 def _reviews_of(this: _Pass, found: Sequence[Group]) -> dict[str, ReviewRecord]:
@@ -117,15 +122,23 @@ def _renamed(group: Group) -> Group:
     return replace(group, key=f"{group.key}-{digest}")
 
 
+def _drop_bereft(this: _Pass, by_group: Mapping[str, ReviewRecord]) -> None:
+    """End what still collects and has no mails any more: they were taken back."""
+    kept = {record.id for record in by_group.values()}
+    for record in reviews.in_state(this.state, ReviewState.COLLECTING):
+        if record.id not in kept:
+            _decline(this, record, Reason.REMOVED)
+
+
 def _supersede(
     this: _Pass, found: Sequence[Group], by_group: Mapping[str, ReviewRecord]
 ) -> tuple[int, ...]:
-    """End what waits for a version of which a newer one is there."""
+    """End what waits for a version of which a newer one is, or will be, reviewed."""
     ended: list[int] = []
     for group in found:
-        newer = by_group[group.key]
         older = [by_group[key].key for key in group.supersedes if key in by_group]
-        if newer.state is ReviewState.SKIPPED or not older:
+        newer = reviews.get(this.state, by_group[group.key].id) if older else None
+        if newer is None or newer.state not in _ACCEPTED:
             continue
         for review in reviews.supersede(this.state, older, newer):
             this.observer.event(Event.ENDED, review=review, by=newer.id)
@@ -156,8 +169,7 @@ def _queue_one(this: _Pass, group: Group, record: ReviewRecord) -> bool:
     decision = decide_series(members, scope)
     if not decision.ours:
         reason = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
-        reviews.skip(this.state, record.id, reason)
-        this.observer.event(Event.ENDED, review=record.id, head=record.head, reason=reason)
+        _decline(this, record, reason)
         return False
     name = fingerprint(group, members)
     missing = ", ".join(map(str, group.missing))
@@ -167,6 +179,11 @@ def _queue_one(this: _Pass, group: Group, record: ReviewRecord) -> bool:
         this.observer.event(Event.QUEUED, **head, workflow=f"{name}.1", reason=reason)
         return True
     return False
+
+
+def _decline(this: _Pass, record: ReviewRecord, reason: str) -> None:
+    reviews.skip(this.state, record.id, reason)
+    this.observer.event(Event.ENDED, review=record.id, head=record.head, reason=reason)
 
 
 def _earlier(this: _Pass, record: ReviewRecord) -> tuple[Earlier, ...]:

@@ -29,8 +29,8 @@ from reviewbot.service._protocol import (
 from reviewbot.service.failures import StepError, failure_of
 from reviewbot.service.gather import gather
 from reviewbot.service.log import Event, Observer
-from reviewbot.service.model import PASSING, FailureKind, Step
-from reviewbot.service.state import mail, progress, reviews
+from reviewbot.service.model import PASSING, FailureKind, ReviewState, Step
+from reviewbot.service.state import mail, progress, queries, reviews
 from reviewbot.service.state.model import Failure, Outcome, ReviewRecord
 from reviewbot.service.state.store import State, StateError
 
@@ -111,9 +111,17 @@ class Steps:
             limits=self._plan.limits,
             date=self._state.clock.now(),
             made=made,
+            before=self._before(record) if step is Step.RENDER else b"",
             network=step is Step.BASE and bool(setup.remotes),
         )
         return child.take(request, self.leave)
+
+    def _before(self, record: ReviewRecord) -> bytes:
+        """The result of the newest older version's review, empty if there is none."""
+        older = reviews.by_key(self._state, record.supersedes)
+        done = [each for each in older if each.state is ReviewState.DONE]
+        newest = max(done, key=lambda each: (each.version, each.id), default=None)
+        return queries.result_text(self._state, newest.id) if newest is not None else b""
 
     def _gather(self, record: ReviewRecord) -> Fetched:
         mails = mail.texts(self._state, record.parts)
