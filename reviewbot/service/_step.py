@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The process of one step of a review: limits on itself first, then the work.
+"""The process of one task: limits on itself first, then the work.
 
-Run as ``python -I -m reviewbot.service._step LIFELINE`` with the request on
-standard input; the answer goes to standard output.  LIFELINE is a pipe that
-nobody writes to: it ends when the service does, however that dies, and then
-this process goes with all that it started in its own session.
+It is forked from :mod:`._nursery`.  Its directory holds the request and takes the
+answer; its session ends when the service does, however that dies, and with it go
+the directory and all that runs in the session.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import math
 import os
 import shutil
 import signal
-import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot.confine import bound, cut_off
+from reviewbot.confine import bound, cut_off, environment
 from reviewbot.errors import ReviewbotError
 from reviewbot.kernel.model import ApplyState, Base
 from reviewbot.kernel.repository import Repository, Scratch
@@ -39,6 +38,7 @@ from reviewbot.service.prefilter import touches_locks
 from reviewbot.service.state.model import HazardRecord, Outcome, Reply
 
 _OPEN_FILES = 512
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def index(request: Request) -> Prepared:
@@ -151,17 +151,14 @@ def answer(request: Request) -> Answer:
         return Answer(failure=FailureKind.DISK_FULL, reason=f"no room on a disk ({error})")
 
 
-def _hang_on(lifeline: int) -> None:
-    """Go when the service has gone, and leave nothing behind."""
-    os.read(lifeline, 1)
-    shutil.rmtree(Path(os.environ["HOME"]), ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)
+def run(home: Path, lifeline: int) -> None:
+    """Do the task whose request lies in ``home``, and leave the answer there.
 
-
-def main() -> None:
-    """Entry point of the process."""
-    threading.Thread(target=_hang_on, args=(int(sys.argv[1]),), daemon=True).start()
-    request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Request)
+    ``lifeline`` is a pipe that nobody writes to: it ends when the service does.
+    """
+    threading.Thread(target=_hang_on, args=(home, lifeline), daemon=True).start()
+    request = msgspec.msgpack.decode((home / "request").read_bytes(), type=Request)
+    _move_in(home, request.network)
     limits = request.limits
     bound(
         memory=limits.memory,
@@ -170,9 +167,21 @@ def main() -> None:
         files=_OPEN_FILES,
     )
     cut_off(network=request.network)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(answer(request)))
-    sys.stdout.buffer.flush()
+    (home / "answer").write_bytes(msgspec.msgpack.encode(answer(request)))
 
 
-if __name__ == "__main__":
-    main()
+def _hang_on(home: Path, lifeline: int) -> None:
+    """Go when the service has gone, and leave nothing behind."""
+    os.read(lifeline, 1)
+    shutil.rmtree(home, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _move_in(home: Path, network: bool) -> None:
+    """Have nothing of the service's: neither its directory nor its environment."""
+    kept = [*_PROXIES, *map(str.upper, _PROXIES)] if network else []
+    variables = environment(home) | {name: os.environ[name] for name in kept if name in os.environ}
+    os.environ.clear()
+    os.environ.update(variables)
+    tempfile.tempdir = None
+    os.chdir(home / "empty")

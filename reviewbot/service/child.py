@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Take a step of a review in a process of its own, with limits; see :mod:`._step`.
+"""Do a task in a process of its own, with limits; see :mod:`._nursery` and :mod:`._step`.
 
 The process has a session, a directory and an environment of its own and is gone,
-with its files, when :func:`take` returns.  A git that it leaves behind ends by
-itself: its pipes are closed, and it has limits of its own.
+with its files, when :meth:`Nursery.take` returns.  A git that it leaves behind ends
+by itself: its pipes are closed, and it has limits of its own.
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from reviewbot.confine import environment
 from reviewbot.service._protocol import Answer, Request
 from reviewbot.service.failures import StepError, says_full
 from reviewbot.service.model import FailureKind
 
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_COMMAND = (sys.executable, "-I", "-m", "reviewbot.service._nursery")
+_START_SECONDS = 120.0
+"""For the nursery to begin a task, its own start included."""
 _LAST_WORDS = 4000
 """Bytes of what a process said on standard error that are looked at."""
 _POLL = 0.2
@@ -37,87 +40,127 @@ _BY_SIGNAL = {
 
 
 class Leave(BaseException):
-    """The service ends: leave the step as it is, for whoever takes it up again.
+    """The service ends: leave the task as it is, for whoever takes it up again.
 
-    No Exception, so that nobody takes it for a failure of the step.
+    No Exception, so that nobody takes it for a failure of the task.
     """
 
 
-def take(request: Request, leave: threading.Event | None = None) -> bytes:
-    """What the step makes.
+class Nursery:
+    """Where tasks are done; safe to share between threads.  Close it at the end."""
 
-    Raises :class:`StepError` for a step that failed, died, hung or answered
-    nonsense, and :class:`Leave` as soon as ``leave`` is set.
-    """
-    try:
-        with tempfile.TemporaryDirectory(
-            prefix="reviewbot-step-", ignore_cleanup_errors=True
-        ) as folder:
-            answer = _ask(request, Path(folder), leave or threading.Event())
-    except OSError as error:
-        kind = FailureKind.DISK_FULL if says_full(str(error)) else FailureKind.INTERNAL
-        raise StepError(kind, f"No process for the task {request.task}: {error}.") from error
-    if answer.failure is not None:
-        raise StepError(answer.failure, answer.reason)
-    return answer.product
+    def __init__(self, command: Sequence[str] = _COMMAND) -> None:
+        """``command`` is the program that tasks are forked from."""
+        self._command = command
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
 
+    def take(self, request: Request, leave: threading.Event | None = None) -> bytes:
+        """What the task makes.
 
-def _ask(request: Request, home: Path, leave: threading.Event) -> Answer:
-    """Run the process once.  Files, not pipes: the size limit then bounds its answer too."""
-    (home / "empty").mkdir()
-    (home / "tmp").mkdir()
-    asked, out, log = home / "request", home / "answer", home / "log"
-    asked.write_bytes(msgspec.msgpack.encode(request))
-    lifeline, held = os.pipe()
-    try:
-        with asked.open("rb") as stdin, out.open("wb") as stdout, log.open("wb") as stderr:
-            child = subprocess.Popen(
-                [sys.executable, "-I", "-m", "reviewbot.service._step", str(lifeline)],
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=home / "empty",
-                env=_environment(request, home),
-                pass_fds=(lifeline,),
-                start_new_session=True,
+        Raises :class:`StepError` for a task that failed, died, hung or answered
+        nonsense, and :class:`Leave` as soon as ``leave`` is set.
+        """
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix="reviewbot-task-", ignore_cleanup_errors=True
+            ) as home:
+                answer = self._ask(request, Path(home), leave or threading.Event())
+        except OSError as error:
+            kind = FailureKind.DISK_FULL if says_full(str(error)) else FailureKind.INTERNAL
+            raise StepError(kind, f"No process for the task {request.task}: {error}.") from error
+        if answer.failure is not None:
+            raise StepError(answer.failure, answer.reason)
+        return answer.product
+
+    def close(self) -> None:
+        """End the nursery; tasks under way go when this process does."""
+        with self._lock:
+            if self._control is not None:
+                self._control.close()
+            if self._process is not None:
+                self._process.wait()
+            self._process = self._control = None
+
+    def _ask(self, request: Request, home: Path, leave: threading.Event) -> Answer:
+        for name in ("empty", "tmp"):
+            (home / name).mkdir()
+        (home / "request").write_bytes(msgspec.msgpack.encode(request))
+        lifeline, held = os.pipe()
+        try:
+            with self._fork(home, lifeline) as line:
+                status = _wait(line, request, leave)
+        finally:
+            os.close(lifeline)
+            os.close(held)
+        if status != 0:
+            raise _died(request, status, _last_words(home / "log"))
+        try:
+            return msgspec.msgpack.decode((home / "answer").read_bytes(), type=Answer)
+        except (OSError, msgspec.DecodeError):
+            said = "gave an answer that cannot be read"
+            raise _failed(request, FailureKind.CRASHED, said) from None
+
+    def _fork(self, home: Path, lifeline: int) -> socket.socket:
+        """Have a task begun; its end is told on the line."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, self._lock:
+            control = self._started()
+            socket.send_fds(control, [os.fsencode(home)], [lifeline, theirs.fileno()])
+        return ours
+
+    def _started(self) -> socket.socket:
+        """The way to the nursery, which is started unless it runs."""
+        if self._process is not None and self._process.poll() is None and self._control:
+            return self._control
+        if self._control is not None:
+            self._control.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [*self._command, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # a fork has one thread
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # a terminal's Ctrl-C is for the service
             )
-        status = _wait(child, request, leave)
-    finally:
-        os.close(lifeline)
-        os.close(held)
-    if status != 0:
-        raise _died(request, status, _last_words(log))
-    try:
-        return msgspec.msgpack.decode(out.read_bytes(), type=Answer)
-    except msgspec.DecodeError:
-        raise _failed(request, FailureKind.CRASHED, "gave an answer that cannot be read") from None
+        self._control = ours
+        return ours
 
 
-def _environment(request: Request, home: Path) -> dict[str, str]:
-    env = environment(home)
-    if request.network:
-        names = (*_PROXIES, *(name.upper() for name in _PROXIES))
-        env |= {name: os.environ[name] for name in names if name in os.environ}
-    return env
-
-
-def _wait(child: subprocess.Popen[bytes], request: Request, leave: threading.Event) -> int:
+def _wait(line: socket.socket, request: Request, leave: threading.Event) -> int:
+    """The exit status of a task, which is over, in time or by force."""
+    line.settimeout(_START_SECONDS)
+    pid = _number(line, request)
     deadline = time.monotonic() + request.limits.seconds
+    line.settimeout(_POLL)
     try:
         while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return child.wait(timeout=_POLL)
+            with contextlib.suppress(TimeoutError):
+                return _number(line, request)
             if leave.is_set():
                 raise Leave
             if time.monotonic() >= deadline:
                 seconds = f"{request.limits.seconds:g}"
-                raise _failed(
-                    request, FailureKind.TIMEOUT, f"did not finish within {seconds} seconds"
-                )
+                said = f"did not finish within {seconds} seconds"
+                raise _failed(request, FailureKind.TIMEOUT, said)
     finally:
+        # Its whole session, for others may still run when it is gone; and its directory
+        # may go only after it.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(TimeoutError):
+            line.recv(32)
+
+
+def _number(line: socket.socket, request: Request) -> int:
+    told = line.recv(32)
+    if not told:
+        raise _failed(request, FailureKind.CRASHED, "lost the process that it was forked from")
+    return int(told)
 
 
 def _last_words(log: Path) -> str:

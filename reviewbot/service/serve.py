@@ -20,8 +20,8 @@ from pathlib import Path
 from reviewbot.config import Config
 from reviewbot.errors import ReviewbotError, ServiceError
 from reviewbot.kernel.mirror import Mirror
-from reviewbot.service import child
 from reviewbot.service._protocol import ChildLimits, Request, Task
+from reviewbot.service.child import Leave, Nursery
 from reviewbot.service.collect import advance
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Source
@@ -78,7 +78,8 @@ class Service:
         self._paths = Paths(config)
         self._plan = plan_of(config)
         self._watch = Watch(state, self._pace.silence)
-        self._steps = Steps(state, self._plan, self._watch.id, observer)
+        self._nursery = Nursery()
+        self._steps = Steps(state, self._plan, self._watch.id, observer, self._nursery)
         self._work = Work(
             state,
             config.service.work_url,
@@ -182,6 +183,7 @@ class Service:
     def _end(self) -> None:
         self.stop()
         self._work.stop(self._pace.grace)
+        self._nursery.close()
         for source in self._sources:
             source.close()
         self._observer.event(Event.STOPPED)
@@ -250,8 +252,8 @@ class Service:
                 self._state.clock.now(),
             )
             try:
-                self._try(child.take, request, self._stop)
-            except child.Leave:
+                self._try(self._nursery.take, request, self._stop)
+            except Leave:
                 return
 
     def _start(self, work: Callable[..., None], *args: object) -> None:

@@ -15,7 +15,6 @@ from datetime import timedelta
 
 from reviewbot.errors import ReviewbotError
 from reviewbot.locking.model import Verdict
-from reviewbot.service import child
 from reviewbot.service._protocol import (
     ChildLimits,
     Fetched,
@@ -26,6 +25,7 @@ from reviewbot.service._protocol import (
     decode,
     encode,
 )
+from reviewbot.service.child import Leave, Nursery
 from reviewbot.service.failures import StepError, failure_of
 from reviewbot.service.gather import gather
 from reviewbot.service.log import Event, Observer
@@ -63,7 +63,10 @@ class Plan:
 class Steps:
     """Takes steps; safe to share between threads."""
 
-    def __init__(self, state: State, plan: Plan, machine: str, observer: Observer) -> None:
+    def __init__(
+        self, state: State, plan: Plan, machine: str, observer: Observer, nursery: Nursery
+    ) -> None:
+        self._nursery = nursery
         self._state = state
         self._plan = plan
         self._machine = machine
@@ -78,7 +81,7 @@ class Steps:
         :class:`~reviewbot.service.child.Leave` when the service ends.
         """
         if self.leave.is_set():
-            raise child.Leave
+            raise Leave
         if not progress.begin(self._state, review, step, self._machine):
             return False
         record = reviews.get(self._state, review)
@@ -114,7 +117,7 @@ class Steps:
             before=self._before(record) if step is Step.RENDER else b"",
             network=step is Step.BASE and bool(setup.remotes),
         )
-        return child.take(request, self.leave)
+        return self._nursery.take(request, self.leave)
 
     def _before(self, record: ReviewRecord) -> bytes:
         """The result of the newest older version's review, empty if there is none."""

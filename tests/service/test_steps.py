@@ -12,7 +12,7 @@ import pytest
 
 from reviewbot import config
 from reviewbot.locking.model import Verdict
-from reviewbot.service import child
+from reviewbot.service.child import Leave, Nursery
 from reviewbot.service.collect import advance
 from reviewbot.service.log import silent
 from reviewbot.service.model import FailureKind, Reason, ReviewState, Step
@@ -35,9 +35,10 @@ class Bench:
     world: World
     state: State
     plan: Plan
+    nursery: Nursery
 
     def steps(self) -> Steps:
-        return Steps(self.state, self.plan, "m1", silent())
+        return Steps(self.state, self.plan, "m1", silent(), self.nursery)
 
     def take(self, *steps: Step) -> list[bool]:
         return [self.steps().take(self.review.id, step) for step in steps]
@@ -66,7 +67,9 @@ def bench(tmp_path: Path, clock: HandClock) -> Any:
     world = World.make(tmp_path)
     settings = config.load(world.config_file)
     with State.open(settings.service.url, clock) as state:
-        yield Bench(world, state, plan_of(settings))
+        nursery = Nursery()
+        yield Bench(world, state, plan_of(settings), nursery)
+        nursery.close()
 
 
 def patch(world: World, edit: Callable[[str], str], subject: str, name: str = "a") -> bytes:
@@ -155,7 +158,7 @@ def test_no_step_begins_when_the_service_ends(bench: Bench) -> None:
     bench.arrive(*bench.world.series(1))
     steps = bench.steps()
     steps.leave.set()
-    with pytest.raises(child.Leave):
+    with pytest.raises(Leave):
         steps.take(bench.review.id, Step.FETCH)
     assert bench.review.state is ReviewState.QUEUED
 
