@@ -175,6 +175,16 @@ class ServiceConfig:
         default=4 * 1024 * 1024 * 1024,
         metadata=key("Address space of a review's process, in bytes.", positive),
     )
+    bots: tuple[str, ...] = field(
+        default=(
+            "lkp@intel.com",
+            "syzbot+*@syzkaller.appspotmail.com",
+            "tip-bot2@linutronix.de",
+            "patchwork-bot+*@kernel.org",
+            "bot+*@kernel.org",
+        ),
+        metadata=key("Authors whose mail is left alone; * stands for anything."),
+    )
     keep_days: int = field(
         default=90, metadata=key("Days that texts of ended reviews' mail are kept.", positive)
     )

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -282,7 +283,7 @@ def test_any_bytes(raw: bytes) -> None:
         post = read_post(raw)
     except NotReviewable:
         return
-    assert isinstance(post, Post)
+    assert msgspec.json.decode(msgspec.json.encode(post), type=Post) == post
 
 
 @pytest.fixture(scope="module")
@@ -301,4 +302,5 @@ def test_mutated_mail(real: tuple[bytes, ...], data: st.DataObject) -> None:
         if not raw:
             return
     with suppress(NotReviewable):
-        read_post(bytes(raw))
+        post = read_post(bytes(raw))
+        assert msgspec.json.decode(msgspec.json.encode(post), type=Post) == post
