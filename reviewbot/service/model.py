@@ -81,6 +81,11 @@ class Label:
     reply: bool
     """Whether it begins with ``Re:`` or its like."""
 
+    @property
+    def resent(self) -> bool:
+        """Whether it says ``RESEND``: posted again, unchanged (submitting-patches.rst)."""
+        return any(word.startswith(("resend", "resent", "repost")) for word in self.words)
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -170,7 +175,8 @@ class Group:
     missing: tuple[int, ...]
     change_id: str = ""
     supersedes: tuple[str, ...] = ()
-    """Keys of groups that are older versions of this series."""
+    """Keys of groups that are older versions of this series: not to be reviewed any more,
+    once it is decided that this one is."""
     borrowed: tuple[str, ...] = ()
     """Message-ids of another version that have to be read with it: of the older one where
     only some patches were posted again, of the series that a ``[PATCH 4/3]`` adds to."""
