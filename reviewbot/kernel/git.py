@@ -150,17 +150,18 @@ def run(
     index: Path | None = None,
     limits: Limits | None = None,
     accept: Sequence[int] = (0,),
+    extra: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run ``git ARGS`` on a private repository and wait for its end.
 
     ``data`` is its standard input, ``index`` its index file, ``accept`` the exit
-    statuses that are answers rather than failures.
+    statuses that are answers rather than failures, ``extra`` more environment.
 
     Raises :class:`GitError` for any other status, and its kind :class:`LimitError`
     when a limit is passed; the child is dead by then.
     """
     limits = limits or Limits()
-    child = start(git_dir, args, index=index, limits=limits)
+    child = start(git_dir, args, index=index, limits=limits, extra=extra)
     try:
         stdout, stderr = _exchange(child, data, limits, args[0])
     finally:
@@ -182,6 +183,7 @@ def start(
     *,
     index: Path | None = None,
     limits: Limits | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``git ARGS`` with three pipes; the caller must :func:`stop` it."""
     limits = limits or Limits()
@@ -192,7 +194,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=git_dir,
-            env=environment(git_dir, index, small=limits.memory is not None),
+            env=environment(git_dir, index, small=limits.memory is not None) | dict(extra or {}),
             start_new_session=True,
         )
     except FileNotFoundError as error:
