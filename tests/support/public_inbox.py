@@ -45,7 +45,9 @@ def available() -> bool:
 class PublicInbox:
     """A public-inbox server with a few lists, over HTTP and IMAP.  A context manager."""
 
-    def __init__(self, root: Path, lists: Iterable[str], *, imap: bool = False) -> None:
+    def __init__(
+        self, root: Path, lists: Iterable[str], *, imap: bool = False, first_article: int = 1
+    ) -> None:
         self._root = root
         self._port = free_port()
         self.imap_port = free_port() if imap else 0
@@ -61,6 +63,7 @@ class PublicInbox:
         for name in lists:
             self._run(
                 *("public-inbox-init", "-V2", "-j1", "-L", "basic"),
+                *("--skip-artnum", str(first_article - 1)),
                 *("--ng", self.folder(name).rpartition(".")[0]),
                 *("-c", f"listid={name}.{DOMAIN}", name, str(root / name), self.url(name)),
                 f"{name}@{DOMAIN}",
@@ -68,6 +71,18 @@ class PublicInbox:
         # Without this public-inbox-mda wants SpamAssassin.
         config = ("git", "config", "-f", str(root / "config"))
         self._run(*config, "publicinboxmda.spamcheck", "none")
+
+    def copy(self, root: Path) -> PublicInbox:
+        """One with the same mail, for a test that changes it."""
+        made = PublicInbox(root, ())
+        shutil.copytree(self._root, root, dirs_exist_ok=True)
+        config = (self._root / "config").read_text().replace(f"{self._root}/", f"{root}/")
+        (root / "config").write_text(config.replace(f":{self._port}/", f":{made._port}/"))
+        return made
+
+    def on_disk(self, name: str) -> str:
+        """Where a list is without a server."""
+        return (self._root / name).as_uri()
 
     def url(self, name: str) -> str:
         """Where a list is served; ``all`` is the external index over every list."""

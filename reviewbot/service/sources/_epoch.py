@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time
 from itertools import islice
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from reviewbot.service.sources.errors import SourceError, refused
 from reviewbot.service.sources.tray import MAX_MESSAGE, message_ids
 
 _REF = "refs/heads/epoch"
+_PROBE = "refs/heads/probe"
 _CHUNK = 64
 _LINE = 1 << 16
 _MOST_VANISHED = 10_000
@@ -35,9 +36,10 @@ _MOST_VANISHED = 10_000
 _COMMIT = re.compile(rb"\0([0-9a-f]{40}) (\d+)\n")
 _CHANGE = re.compile(rb":\d{6} 100\d{3} [0-9a-f]{40} ([0-9a-f]{40}) [AM]\t([md])\n")
 _ABSENT = re.compile(r"not found|not appear to be a git|not exported|returned error: 404")
-_EMPTY = re.compile(r"couldn't find remote ref HEAD|no commits selected for shallow")
-_SHORT_OF = re.compile(r"not installed|[Oo]ut of memory|Cannot allocate|Too many|No space|quota")
+_EMPTY = re.compile(r"couldn't find remote ref HEAD")
 _NO_SHALLOW = re.compile(r"does not support.*shallow")
+_FULL = re.compile(r"No space left|Disk quota exceeded")
+_SHORT_OF = re.compile(rf"{_FULL.pattern}|not installed|[Oo]ut of memory|Cannot allocate|Too many")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +75,17 @@ class Epoch(ObjectStore):
     def fetch(self, since: date | None) -> str | None:
         """Bring the copy up to date; the newest commit, or None if there is none.
 
-        ``since``, a day, limits what a new copy begins with, if the server can do that.
+        ``since`` limits what a new copy begins with, if the server can do that.
         """
         self._prepare()
-        self._clean()
-        limit = [f"--shallow-since={since} 00:00:00 +0000"] if since and not self.tip() else []
         try:
-            try:
-                self._fetch(*limit)
-            except git.GitError as error:
-                if not _NO_SHALLOW.search(error.stderr):
-                    raise
+            if since and not self.tip():
+                self._begin(since)
+            else:
                 self._fetch()
         except git.GitError as error:
+            if str(self.git_dir) in error.stderr or "bad object refs/" in error.stderr:
+                raise self._unusable(error) from error
             if _EMPTY.search(error.stderr) and not _remote.is_page(error) and not self.tip():
                 return None
             raise _remote.failure(error, self.url, self.git_dir) from error
@@ -164,7 +164,8 @@ class Epoch(ObjectStore):
                 if entry.removal:
                     yield Event(entry.commit, removed=message_ids(raw))
                 else:
-                    yield Event(entry.commit, raw=raw)
+                    # A purged message leaves an empty one.
+                    yield Event(entry.commit, raw=raw or None)
 
     def _entries(self, after: str | None, upto: str) -> Iterator[_Entry]:
         """Commits in order, from a child that goes on as they are taken."""
@@ -189,32 +190,40 @@ class Epoch(ObjectStore):
         if entry:
             yield entry
 
-    def _fetch(self, *limit: str) -> None:
+    def _begin(self, since: date) -> None:
+        """Copy no more than is wanted; servers that cannot do this give everything."""
+        try:
+            # Asked for what is after its last commit, git's server fails.
+            self._fetch("--depth=1", to=_PROBE)
+            newest = int(self.git("log", "-1", "--format=%ct", _PROBE, "--").stdout)
+            if newest < datetime.combine(since, time(), UTC).timestamp():
+                self.git("update-ref", _REF, _PROBE)
+            else:
+                self._fetch(f"--shallow-since={since} 00:00:00 +0000")
+        except git.GitError as error:
+            if not _NO_SHALLOW.search(error.stderr):
+                raise
+            self._fetch()
+
+    def _fetch(self, *limit: str, to: str = _REF) -> None:
         words = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *limit]
-        self._ask(*words, "--end-of-options", self.url, f"+HEAD:{_REF}")
+        self._ask(*words, "--end-of-options", self.url, f"+HEAD:{to}")
 
     def _ask(self, *args: str) -> str:
         return _remote.ask(self.git_dir, args, self.url, limits=self._limits, contact=self._contact)
 
-    def _clean(self) -> None:
-        """Remove what a fetch leaves that was killed, or for which the disk was too small."""
+    def _prepare(self) -> None:
+        """Make the repository unless it is there; remove what a fetch left that was killed."""
         try:
+            self.git_dir.mkdir(parents=True, exist_ok=True)
             for left in (*self.git_dir.rglob("*.lock"), *self.git_dir.rglob("tmp_*")):
                 left.unlink(missing_ok=True)
         except OSError as error:
             raise refused(error, self.git_dir) from error
-
-    def _prepare(self) -> None:
-        """Make the repository unless it is there."""
-        if (self.git_dir / "HEAD").exists():
-            return
-        try:
-            self.git_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise refused(error, self.git_dir) from error
-        init = ["init", "--quiet", "--bare", "--template=", "--object-format=sha1"]
-        with self._reading():
-            self.git(*init, "--initial-branch=epoch", str(self.git_dir))
+        if not (self.git_dir / "HEAD").exists():
+            init = ["init", "--quiet", "--bare", "--template=", "--object-format=sha1"]
+            with self._reading():
+                self.git(*init, "--initial-branch=epoch", str(self.git_dir))
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -222,20 +231,24 @@ class Epoch(ObjectStore):
         try:
             yield
         except (git.GitError, TreeError) as error:
-            words = getattr(error, "stderr", "") or str(error)
-            if isinstance(error, git.LimitError) or _SHORT_OF.search(words):
-                raise SourceError(
-                    f"git lacks the means to read {self.git_dir} ({_remote.one_line(words)}):"
-                    " it is tried again later.",
-                    FailureKind.DISK_FULL if "space" in words else FailureKind.TIMEOUT,
-                ) from error
-            self.close()
-            shutil.rmtree(self.git_dir, ignore_errors=True)
-            raise SourceError(
-                f"The copy of {self.url} in {self.git_dir} was damaged and is removed: it is"
-                " fetched anew.",
-                FailureKind.TREE,
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: git.GitError | TreeError) -> SourceError:
+        """The copy cannot be read: for the moment, or it is damaged and goes."""
+        words = getattr(error, "stderr", "") or str(error)
+        if isinstance(error, git.LimitError) or _SHORT_OF.search(words):
+            return SourceError(
+                f"git lacks the means to use {self.git_dir} ({_remote.said(error)}): it is tried"
+                " again later.",
+                FailureKind.DISK_FULL if _FULL.search(words) else FailureKind.TIMEOUT,
+            )
+        self.close()
+        shutil.rmtree(self.git_dir, ignore_errors=True)
+        return SourceError(
+            f"The copy of {self.url} in {self.git_dir} was damaged and is removed: it is fetched"
+            " anew.",
+            FailureKind.TREE,
+        )
 
 
 def _short(blob: str) -> int:

@@ -9,8 +9,10 @@ one kind of error.
 from __future__ import annotations
 
 import imaplib
+import math
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ _TALK = 8 << 20
 """Bytes of an answer that holds no message."""
 _ERRORS = (imaplib.IMAP4.error, ImapToolsError, OSError, ValueError)
 _BUSY = re.compile(r"\[(LIMIT|OVERQUOTA)\]|too many|throttl|rate limit", re.IGNORECASE)
-_NONSENSE = re.compile(r"unexpected|unterminated|not IMAP4|got more than|BAD|invalid literal|codec")
+_NONSENSE = re.compile(r"unexpected|not IMAP4|got more than|BAD|invalid literal|codec")
 
 
 class _Client(imaplib.IMAP4):
@@ -73,6 +75,8 @@ class _Client(imaplib.IMAP4):
     def readline(self) -> bytes:
         line = super().readline()
         self._take(len(line))
+        if line.endswith(b"\n") and not line.endswith(b"\r\n"):
+            raise self.abort("unexpected end of a line")
         return line
 
     def _take(self, size: int) -> None:
@@ -109,6 +113,16 @@ class Status:
     validity: int
     next: int
     """A UID that no message has had yet: the next one will have it or a higher one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the server says of a message before it is fetched."""
+
+    uid: int
+    size: int
+    received: float
+    """Seconds since 1970; without end if the server does not say."""
 
 
 class Session:
@@ -160,22 +174,32 @@ def examine(box: MailBox, folder: str) -> Status:
     return Status(_number(box, "UIDVALIDITY"), _number(box, "UIDNEXT"))
 
 
-def sizes(box: MailBox, first: int, last: int) -> list[tuple[int, int]]:
-    """(UID, bytes) of the messages in a range of UIDs, by UID."""
+def is_there(box: MailBox, folder: str) -> bool:
+    """Whether the account has a mailbox of this name."""
+    box.client.allowance = _TALK
+    return box.folder.exists(folder)
+
+
+def messages(box: MailBox, first: int, last: int) -> list[Message]:
+    """The messages in a range of UIDs, in their order."""
     box.client.allowance = _TALK
     found = {}
-    for item in _answers(box, f"{first}:{last}", "(UID RFC822.SIZE)"):
-        uid, size = (re.search(form, _text(item)) for form in (_UID, rb"RFC822\.SIZE (\d{1,18})"))
+    for item in _answers(box, f"{first}:{last}", "(UID RFC822.SIZE INTERNALDATE)"):
+        line = _text(item)
+        uid, size = re.search(_UID, line), re.search(rb"RFC822\.SIZE (\d{1,18})", line)
+        when = imaplib.Internaldate2tuple(line)
         # A range that ends after the last message also names that one (RFC 3501, 6.4.8).
         if uid and size and first <= int(uid[1]) <= last:
-            found[int(uid[1])] = int(size[1])
-    return sorted(found.items())
+            received = time.mktime(when) if when else math.inf
+            found[int(uid[1])] = Message(int(uid[1]), int(size[1]), received)
+    return sorted(found.values(), key=lambda message: message.uid)
 
 
-def bodies(box: MailBox, uids: list[int], size: int) -> dict[int, bytes]:
-    """The messages that are still there, of ``size`` bytes in all, and not marked as seen."""
-    box.client.allowance = 2 * size + 4096 * len(uids)
-    answers = _answers(box, ",".join(map(str, uids)), "(UID BODY.PEEK[])")
+def bodies(box: MailBox, wanted: list[Message]) -> dict[int, bytes]:
+    """The messages that are still there, by UID, and not marked as seen."""
+    box.client.allowance = sum(2 * message.size + 4096 for message in wanted)
+    uids = ",".join(str(message.uid) for message in wanted)
+    answers = _answers(box, uids, "(UID BODY.PEEK[])")
     found = {}
     for item, tail in zip(answers, [*answers[1:], b""], strict=True):
         if isinstance(item, tuple):

@@ -9,6 +9,7 @@ whose ``From `` lines are escaped, and mboxcl2, which counts bytes instead.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class _Reader:
     """Lines of a file, and where the last one ended."""
 
     def __init__(self, file: BinaryIO, offset: int) -> None:
+        self._size = file.seek(0, os.SEEK_END)
         file.seek(offset)
         self._file = file
         self.at = offset
@@ -103,6 +105,8 @@ class _Reader:
 
     def ends_at(self, offset: int) -> bool:
         """Whether a message can end there: a separator follows, or nothing."""
+        if offset > self._size:
+            return False
         self._file.seek(offset - 1)
         before, after = self._file.read(1), self._file.read(7)
         self._file.seek(self.at)

@@ -43,8 +43,7 @@ _KINDS = (
 _WORDS = {
     FailureKind.THROTTLED: "{url} limits requests ({said}): it is asked again later.",
     FailureKind.DISK_FULL: "The disk of {path} is full ({said}): make room.",
-    FailureKind.GARBAGE: "{url} answers with something that is no git archive ({said}): check the"
-    " address.",
+    FailureKind.GARBAGE: "{url} sends something that git cannot read ({said}): check the address.",
     FailureKind.UNREACHABLE: "{url} cannot be fetched ({said}): check the address and the network.",
     FailureKind.TIMEOUT: "{url} did not finish in time ({said}): it is asked again later.",
 }
@@ -76,7 +75,7 @@ def ask(
         "http.userAgent": f"git/2 {user_agent(contact)}",
         "http.lowSpeedLimit": "1024",
         "http.lowSpeedTime": str(limits.stall),
-        "core.fsync": "default",
+        "core.fsync": "committed",
         "core.compression": "-1",
         # What came as small packs and loose objects becomes one pack now and then.
         "maintenance.auto": "true",
@@ -97,10 +96,11 @@ def ask(
     return done.stdout.decode("utf-8", "replace")
 
 
-def said(error: git.GitError) -> str:
-    """git's own words for why it failed."""
-    found = _SAID.findall(error.stderr)
-    return found[-1] if found else str(error)
+def said(error: Exception) -> str:
+    """git's own words for why it failed, fit for a log: on one line, and bounded."""
+    found = _SAID.findall(getattr(error, "stderr", ""))
+    words = found[-1] if found else str(error)
+    return "".join(char for char in words if char.isprintable())[:200]
 
 
 def is_page(error: git.GitError) -> bool:
@@ -119,12 +119,7 @@ def failure(error: git.GitError, url: str, git_dir: Path) -> SourceError:
         kind = next((kind for form, kind in _KINDS if form.search(error.stderr)), kind)
     wait = _WAIT.search(error.stderr)
     return SourceError(
-        _WORDS[kind].format(url=url, said=one_line(words), path=git_dir),
+        _WORDS[kind].format(url=url, said=words, path=git_dir),
         kind,
         retry_after(wait[1]) if wait and kind is FailureKind.THROTTLED else None,
     )
-
-
-def one_line(text: str) -> str:
-    """A stranger's words, fit for a log: no control characters, bounded."""
-    return "".join(char for char in text if char.isprintable())[:200]

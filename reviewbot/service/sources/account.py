@@ -83,7 +83,8 @@ def parse_account(
         host, port = parts.hostname or "", parts.port
     except ValueError:
         parts, host, port = urlsplit(""), "", None
-    if parts.scheme not in ("imap", "imaps") or not host or parts.path.strip("/"):
+    good = parts.scheme in ("imap", "imaps") and host and not parts.path.strip("/")
+    if not good or not url.isprintable() or " " in url:
         raise ConfigError(f"{where}: url must be like imaps://USER@HOST, not {url[:80]!r}")
     if parts.password is not None:
         raise ConfigError(f"{where}: take the password out of url, and put it into password_file")

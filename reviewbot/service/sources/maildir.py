@@ -11,7 +11,6 @@ again.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -141,17 +140,14 @@ class MaildirSource:
     def _read_one(self, path: Path, tray: Tray) -> bool:
         """Whether the file is there; what is no message, or too old, is passed over."""
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(handle, "rb") as file:
-                status = os.fstat(handle)
-                if not stat.S_ISREG(status.st_mode) or status.st_mtime < self._since:
-                    return True
+            status = path.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or status.st_mtime < self._since:
+                return True
+            with path.open("rb") as file:
                 raw = file.read(MAX_MESSAGE + 1)
         except FileNotFoundError:
             return False
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                return True  # a symbolic link
             raise refused(error, path) from error
         where = str(path.relative_to(self._path))
         if len(raw) > MAX_MESSAGE:

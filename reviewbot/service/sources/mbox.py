@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -35,7 +35,7 @@ _STALE_LOCK = 1024.0
 class _Cursor(msgspec.Struct, frozen=True, tag="mbox", forbid_unknown_fields=True):
     """Up to where the file was read."""
 
-    offset: int
+    offset: Annotated[int, msgspec.Meta(ge=0)]
     digest: str
 
 

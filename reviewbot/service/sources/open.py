@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -78,8 +78,6 @@ def open_source(name: str, config: SourceConfig, state_dir: Path, contact: str) 
 def _check_keys(where: str, kind: SourceKind, config: SourceConfig) -> None:
     """No key may be missing, and none that is set may be without effect."""
     given = {entry.name for entry in fields(config) if getattr(config, entry.name) != entry.default}
-    # A default_factory would make every table look as if its key was set.
-    assert all(entry.default is not MISSING for entry in fields(config))  # noqa: S101
     for key in sorted(_NEEDED[kind] - given):
         raise ConfigError(f"{where}: a source of kind {kind} needs the key {key}")
     for key in sorted(given - _NEEDED[kind] - _ALLOWED[kind] - _COMMON):
