@@ -245,7 +245,14 @@ class ServiceConfig:
         ),
     )
     bots: tuple[str, ...] = field(
-        default=(), metadata=key("Addresses of programs that post patches; * matches anything.")
+        default=(
+            "lkp@intel.com",
+            "syzbot+*@syzkaller.appspotmail.com",
+            "tip-bot2@linutronix.de",
+            "patchwork-bot+*@kernel.org",
+            "bot+*@kernel.org",
+        ),
+        metadata=key("Authors whose mail is left alone; * stands for anything."),
     )
     keep_days: int = field(
         default=90, metadata=key("Days that texts of ended reviews' mail are kept.", positive)

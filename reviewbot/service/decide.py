@@ -24,7 +24,7 @@ from reviewbot.service.projects import OTHER_PROJECTS, OWN_PREFIXES
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A series version that was reviewed."""
+    """A series version that was reviewed, or is going to be."""
 
     version: int
     head: str
@@ -47,7 +47,7 @@ class Scope:
     in_tree: Callable[[str], bool] = bool
     """Whether the tree has a file or directory; by default it has all."""
     earlier: Sequence[Earlier] = ()
-    """What was reviewed of the same author."""
+    """What is known of the same author."""
 
 
 Rule = Callable[[Post, Label, Scope], Decision | None]
@@ -221,16 +221,13 @@ def _again(patches: Sequence[Post], scope: Scope) -> Decision | None:
     """The same patches as before (submitting-patches.rst: RESEND means "unchanged")."""
     ids = frozenset(post.patch_id for post in patches)
     labels = [post.label for post in patches if post.label is not None]
-    resend = any(word.startswith(_RESENT) for label in labels for word in label.words)
+    resent = any(label.resent for label in labels)
     version = max((label.version for label in labels), default=1)
     for earlier in scope.earlier:
         same = "" not in ids and ids == earlier.patch_ids
-        if same and (resend or version == earlier.version):
+        if same and (resent or version == earlier.version):
             return _no(Reason.RESEND, f"as {earlier.head}")
     return None
-
-
-_RESENT = ("resend", "resent", "repost")
 
 
 def _wants(config: ListConfig, paths: Sequence[str]) -> bool:

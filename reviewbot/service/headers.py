@@ -34,7 +34,8 @@ _ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]\\]{1,200}@[\w.-]{1,255}")
 _BETWEEN_ADDRESSES = re.compile(r"[\s,;:<>()\"]+")
 _RELAYED = re.compile(r"devnull\+[^@]*@kernel\.org", re.IGNORECASE)
 """From of b4's web relay, which has nobody behind it (b4 docs, contributor/send)."""
-_VIA = re.compile(r"\s+via\s+B4 Relay$", re.IGNORECASE)
+_VIA = re.compile(r" via \S.*$")
+"""``Robin Ample via B4 Relay``, ``Robin Ample via linux-frob``."""
 
 
 class Headers:
@@ -83,16 +84,21 @@ class Headers:
         return tuple(dict.fromkeys(found))[:MAX_ITEMS]
 
     def author(self) -> Identity:
-        """Who wrote the mail; behind b4's relay the person it relays."""
+        """Who wrote the mail; behind b4's relay, or a list that puts itself into From for
+        DMARC's sake, the person meant."""
         sender = identity(self.raw("from"))
-        if not _RELAYED.fullmatch(sender.address):
+        own = self.lists()
+        relayed = _RELAYED.fullmatch(sender.address) is not None
+        munged = _VIA.search(sender.name) is not None and sender.address.lower() in own
+        if not (relayed or munged):
             return sender
         name = _VIA.sub("", sender.name)
         for header in ("x-original-from", "reply-to"):
             person = identity(self.raw(header))
-            if person.address and not _RELAYED.fullmatch(person.address):
+            other = person.address and person.address.lower() not in own
+            if other and not _RELAYED.fullmatch(person.address):
                 return Identity(person.name or name, person.address)
-        return Identity(name, sender.address)
+        return Identity(name, sender.address if relayed else "")
 
     def date(self) -> int:
         """Seconds since 1970 that ``Date:`` says, 0 for nonsense."""

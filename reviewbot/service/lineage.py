@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from reviewbot.service._versions import Member, Version
 from reviewbot.service.model import Group, Post
+from reviewbot.service.versions import Member, Version
 
 Rank = tuple[int, bool]
 
@@ -46,14 +46,14 @@ def lineage(versions: Sequence[Version], known: Mapping[str, Post]) -> Iterator[
 
 
 def _keys(versions: Iterable[Version]) -> dict[Version, str]:
-    """Each version's key; two series sent in one run are told apart by their heads."""
+    """Each version's key; further series sent in one run are told apart by their place."""
     shared: dict[str, list[Version]] = {}
-    for version in versions:
+    for version in sorted(versions, key=lambda one: (one.members[0].serial, one.ids)):
         shared.setdefault(version.key, []).append(version)
     return {
-        version: key if len(some) == 1 else f"{key}-{place}"
+        version: f"{key}-{place}" if place else key
         for key, some in shared.items()
-        for place, version in enumerate(sorted(some, key=lambda one: one.ids[0]))
+        for place, version in enumerate(some)
     }
 
 

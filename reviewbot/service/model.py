@@ -41,6 +41,10 @@ class Batch:
     """Whether asking again at once would give more."""
     removed: tuple[str, ...] = ()
     """Message-ids that the archive has taken back."""
+    skipped: tuple[str, ...] = ()
+    """Where the messages are that were left out because they are too big."""
+    notices: tuple[str, ...] = ()
+    """Sentences for the log: a history rewritten, a mailbox made anew, and the like."""
 
 
 class Source(Protocol):
@@ -58,7 +62,10 @@ class Source(Protocol):
         """At most ``limit`` messages after ``cursor``; None for the very first time."""
 
     def wait(self, seconds: float) -> bool:
-        """Block until there may be news, at most ``seconds``; False if it cannot tell."""
+        """Block until there is news, at most ``seconds``.
+
+        False if none has come, or, at once, if this source cannot tell.
+        """
 
     def close(self) -> None:
         """End connections and children."""
@@ -80,6 +87,11 @@ class Label:
     """The subject without its brackets, one line."""
     reply: bool
     """Whether it begins with ``Re:`` or its like."""
+
+    @property
+    def resent(self) -> bool:
+        """Whether it says ``RESEND``: posted again, unchanged (submitting-patches.rst)."""
+        return any(word.startswith(("resend", "resent", "repost")) for word in self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +182,8 @@ class Group:
     missing: tuple[int, ...]
     change_id: str = ""
     supersedes: tuple[str, ...] = ()
-    """Keys of groups that are older versions of this series."""
+    """Keys of groups that are older versions of this series: not to be reviewed any more,
+    once it is decided that this one is."""
     borrowed: tuple[str, ...] = ()
     """Message-ids of another version that have to be read with it: of the older one where
     only some patches were posted again, of the series that a ``[PATCH 4/3]`` adds to."""

@@ -19,9 +19,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from reviewbot.service._versions import Member, Version, member_of
 from reviewbot.service.lineage import lineage
 from reviewbot.service.model import Group, Post
+from reviewbot.service.versions import Member, Version, member_of
 
 
 def groups(posts: Iterable[Post]) -> tuple[Group, ...]:
@@ -90,17 +90,6 @@ def _gathered(bucket: Sequence[Member], known: Mapping[str, Post]) -> Iterator[l
 
 def _tied(bucket: Sequence[Member]) -> list[list[Member]]:
     """The members that some tie holds together."""
-    own = {member.id: member for member in bucket}
-    ties: dict[str, list[Member]] = {}
-    for member in bucket:
-        ties.setdefault(f"id {member.id}", []).append(member)
-        if member.run:
-            ties.setdefault(f"run {member.run}", []).append(member)
-        above = [own[ref] for ref in member.post.references if ref in own]
-        for parent in [other for other in above if other.counter < member.counter][-1:]:
-            ties[f"to {parent.id} from {member.id}"] = [parent, member]
-        if member.counter and member.post.in_reply_to and not above:
-            ties.setdefault(f"beside {member.post.in_reply_to}", []).append(member)
     leader = {member.id: member.id for member in bucket}
 
     def lead(name: str) -> str:
@@ -109,15 +98,31 @@ def _tied(bucket: Sequence[Member]) -> list[list[Member]]:
             name = leader[name]
         return name
 
-    for tie, members in ties.items():
-        if tie.startswith("beside ") and len({m.counter for m in members}) < len(members):
-            continue  # two series in reply to one mail
-        for member in members[1:]:
-            leader[lead(member.id)] = lead(members[0].id)
+    for first, *others in _ties(bucket):
+        for other in others:
+            leader[lead(other.id)] = lead(first.id)
     found: dict[str, list[Member]] = {}
     for member in bucket:
         found.setdefault(lead(member.id), []).append(member)
     return list(found.values())
+
+
+def _ties(bucket: Sequence[Member]) -> Iterator[list[Member]]:
+    """Members of one run; a patch and what it answers; patches that answer one other mail."""
+    own = {member.id: member for member in bucket}
+    runs: dict[str, list[Member]] = {}
+    siblings: dict[str, list[Member]] = {}
+    for member in bucket:
+        if member.run:
+            runs.setdefault(member.run, []).append(member)
+        above = [own[ref] for ref in member.post.references if ref in own]
+        yield from ([p, member] for p in above[-1:] if p.counter < member.counter)
+        if member.counter and member.post.in_reply_to and not above:
+            siblings.setdefault(member.post.in_reply_to, []).append(member)
+    yield from runs.values()
+    for members in siblings.values():
+        if len({member.counter for member in members}) == len(members):  # else two series
+            yield members
 
 
 def _without_doubles(members: list[Member]) -> list[list[Member]]:

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,6 +177,17 @@ def test_author_behind_a_relay(headers: dict[str, str], expected: Identity) -> N
     assert read_post(mail(From=RELAY, **headers)).author == expected
 
 
+@pytest.mark.parametrize(
+    ("reply_to", "address"),
+    [("robin@example.org, frob@example.org", "robin@example.org"), ("frob@example.org", "")],
+)
+def test_author_behind_a_list(reply_to: str, address: str) -> None:
+    made = mail(
+        From="Robin Ample via frob <frob@example.org>", To="frob@example.org", Reply_To=reply_to
+    )
+    assert read_post(made).author == Identity("Robin Ample", address)
+
+
 def test_only_a_relay_speaks_for_others() -> None:
     made = mail(X_Original_From="Else <else@example.org>", Reply_To="else@example.org")
     assert read_post(made).author.address == "robin@example.org"
@@ -282,7 +294,7 @@ def test_any_bytes(raw: bytes) -> None:
         post = read_post(raw)
     except NotReviewable:
         return
-    assert isinstance(post, Post)
+    assert msgspec.json.decode(msgspec.json.encode(post), type=Post) == post
 
 
 @pytest.fixture(scope="module")
@@ -301,4 +313,5 @@ def test_mutated_mail(real: tuple[bytes, ...], data: st.DataObject) -> None:
         if not raw:
             return
     with suppress(NotReviewable):
-        read_post(bytes(raw))
+        post = read_post(bytes(raw))
+        assert msgspec.json.decode(msgspec.json.encode(post), type=Post) == post

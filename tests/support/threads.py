@@ -450,7 +450,7 @@ def _resend(author: _Author) -> Thread:
     old = author.series(2, of=made, verdict=verdict)
     new = author.series(2, of=made, verdict=verdict, style="[PATCH RESEND{v} {n}/{m}]")
     expected = new.expect(Fate.NEVER, old, reason=Reason.RESEND)
-    return _thread(author, [*old.mails, *new.mails], old.expect(Fate.OLDER), expected)
+    return _thread(author, [*old.mails, *new.mails], old.expect(), expected)
 
 
 def _ignored(author: _Author, mail: _Mail, reason: Reason) -> Thread:

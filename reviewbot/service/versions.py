@@ -18,7 +18,6 @@ _RUNS = (
 """Message-ids of git-send-email, of git-format-patch --thread, and of b4."""
 _FIRST_OF_RUN = 1
 _TAG = re.compile(r"\+[^@]*(?=@)")
-_RESENT = ("resend", "resent", "repost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +54,10 @@ class Member:
         return 1 if self.alone else max(1, self.label.total)
 
     @property
-    def resent(self) -> bool:
-        return any(word.startswith(_RESENT) for word in self.label.words)
-
-    @property
     def bucket(self) -> tuple[object, ...]:
         """What all messages of one version have in common."""
         own = self.id if self.alone else ""
-        return author_key(self.post), self.label.version, self.resent, self.total, own
+        return author_key(self.post), self.label.version, self.label.resent, self.total, own
 
     def is_loose(self, known: Mapping[str, Post]) -> bool:
         """Whether nothing speaks of others: it answers none of its version, and is the
@@ -103,7 +98,7 @@ class Version:
         self.ids = tuple(member.id for member in members)
         self.numbers = {member.counter: member for member in members}
         self.version = first.label.version
-        self.rank = (first.label.version, first.resent)
+        self.rank = (first.label.version, first.label.resent)
         self.expected = first.total
         self.title = " ".join(first.label.title.split())
         self.change_id = next((m.post.change_id for m in members if m.post.change_id), "")
