@@ -7,6 +7,7 @@ Exit status: 0 a verdict without findings, 1 hazards remain or were introduced,
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -19,10 +20,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
 from reviewbot.cli_audit import audit, explain
+from reviewbot.cli_mail import lint_mail
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
@@ -43,6 +46,7 @@ from reviewbot.terminal import (
     JsonOption,
     TreeOption,
     index_settings,
+    options_for,
     options_of,
     progress_bars,
     say,
@@ -51,8 +55,34 @@ from reviewbot.terminal import (
     write_file,
 )
 
+LATER = {
+    "status": "reviewbot.cli_service",
+    "retry": "reviewbot.cli_service",
+    "skip": "reviewbot.cli_service",
+    "forget": "reviewbot.cli_service",
+}
+"""Commands whose module is loaded when they are asked for: the databases that unattended
+work needs take longer to load than a warm review takes in all."""
+
+
+class _Commands(TyperGroup):
+    """The program's commands, those of :data:`LATER` among them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of ``--help``."""
+        return [*super().list_commands(ctx), *LATER]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; loads its module if need be."""
+        if cmd_name not in LATER:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(LATER[cmd_name])
+        return typer.main.get_group(module.app).get_command(ctx, cmd_name)
+
+
 app = typer.Typer(
     name="reviewbot",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -94,6 +124,12 @@ def review(
     lore: Annotated[
         str | None, typer.Option(metavar="URL", help="Public-inbox server for message-ids.")
     ] = None,
+    no_prerequisites: Annotated[
+        bool,
+        typer.Option(
+            "--no-prerequisites", help="Do not look for what the series is built on, nor apply it."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the reply as a mail, ready for sendmail -t."),
@@ -130,6 +166,9 @@ def review(
                 stdin=sys.stdin.buffer,
                 contact=settings.sender.contact,
             )
+            options = options_for(
+                settings, options, opened, server=lore, prerequisites=not no_prerequisites
+            )
             result = review_series(opened, options)
     remember(settings.cache, map(known_of, result.hazards))
     _show(result, _sender(settings), out, as_json)
@@ -140,6 +179,7 @@ def review(
 
 app.command()(audit)
 app.command()(explain)
+app.command()(lint_mail)
 
 
 def _show(result: Review, sender: Sender, out: Path | None, as_json: bool) -> None:

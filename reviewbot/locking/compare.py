@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from reviewbot.locking.cycle import cycle
 from reviewbot.locking.describe import Describer
 from reviewbot.locking.grade import condition, grade
 from reviewbot.locking.history import EVERY, History, SiteKey, SiteState, still_there, wiring
@@ -179,6 +180,7 @@ def _hazard(sites: list[SiteState], history: History, files: frozenset[str]) -> 
         patch=max(
             (s.patch for s in sites if s.patch is not None and s.state is state), default=None
         ),
+        edges=cycle(shown, sites, history),
     )
 
 

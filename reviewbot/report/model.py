@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reviewbot import __version__
 from reviewbot.errors import ExitStatus
 from reviewbot.kernel.model import Application, Base
 from reviewbot.locking.model import ChangeState, Hazard, Stats, Verdict
+from reviewbot.report.excerpts import Excerpts
 from reviewbot.series.model import Series
 
 SCHEMA = "reviewbot.review/1"
@@ -62,6 +63,8 @@ class Review:
     hazards: tuple[Hazard, ...]
     stats: Stats
     tool_version: str = __version__
+    excerpts: Excerpts = field(default_factory=Excerpts)
+    """The source that the hazards' chains go through."""
     since: Since | None = None
     """What became of the hazards of an older version that was reviewed, if one was."""
 

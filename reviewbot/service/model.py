@@ -41,6 +41,10 @@ class Batch:
     """Whether asking again at once would give more."""
     removed: tuple[str, ...] = ()
     """Message-ids that the archive has taken back."""
+    skipped: tuple[str, ...] = ()
+    """Where the messages are that were left out because they are too big."""
+    notices: tuple[str, ...] = ()
+    """Sentences for the log: a history rewritten, a mailbox made anew, and the like."""
 
 
 class Source(Protocol):
@@ -58,7 +62,10 @@ class Source(Protocol):
         """At most ``limit`` messages after ``cursor``; None for the very first time."""
 
     def wait(self, seconds: float) -> bool:
-        """Block until there may be news, at most ``seconds``; False if it cannot tell."""
+        """Block until there is news, at most ``seconds``.
+
+        False if none has come, or, at once, if this source cannot tell.
+        """
 
     def close(self) -> None:
         """End connections and children."""
