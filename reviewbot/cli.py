@@ -56,6 +56,9 @@ from reviewbot.terminal import (
 )
 
 LATER = {
+    "poll": "reviewbot.cli_service",
+    "serve": "reviewbot.cli_service",
+    "replay": "reviewbot.cli_service",
     "status": "reviewbot.cli_service",
     "retry": "reviewbot.cli_service",
     "skip": "reviewbot.cli_service",
