@@ -99,7 +99,8 @@ def test_relative_xdg_directories_are_ignored(home: Path, monkeypatch: pytest.Mo
         (
             "zzz = 1",
             "zzz is not a known key; known keys here are"
-            " tree, cache, lore, sender, limits, service, source, list, remote, primitives",
+            " tree, cache, lore, sender, limits, patchwork, service, source, list, remote,"
+            " primitives",
         ),
         ('"a\\u001bb" = 1', r"'a\x1bb' is not a known key; known keys here are"),
     ],
