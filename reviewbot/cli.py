@@ -25,6 +25,7 @@ from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
 from reviewbot.cli_audit import audit, explain
+from reviewbot.cli_mail import lint_mail
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
@@ -46,6 +47,7 @@ from reviewbot.terminal import (
     JsonOption,
     TreeOption,
     index_settings,
+    options_for,
     options_of,
     progress_bars,
     say,
@@ -126,6 +128,12 @@ def review(
     lore: Annotated[
         str | None, typer.Option(metavar="URL", help="Public-inbox server for message-ids.")
     ] = None,
+    no_prerequisites: Annotated[
+        bool,
+        typer.Option(
+            "--no-prerequisites", help="Do not look for what the series is built on, nor apply it."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the reply as a mail, ready for sendmail -t."),
@@ -170,6 +178,9 @@ def review(
                 stdin=sys.stdin.buffer,
                 contact=settings.sender.contact,
             )
+            options = options_for(
+                settings, options, opened, server=lore, prerequisites=not no_prerequisites
+            )
             result = review_series(opened, options)
     remember(settings.cache, map(known_of, result.hazards))
     sender = sender_of(settings)
@@ -195,6 +206,7 @@ def review(
 
 app.command()(audit)
 app.command()(explain)
+app.command()(lint_mail)
 
 
 @app.command()

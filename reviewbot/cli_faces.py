@@ -39,6 +39,7 @@ from reviewbot.terminal import (
     ConfigOption,
     JsonOption,
     TreeOption,
+    options_for,
     options_of,
     progress_bars,
     say,
@@ -116,7 +117,7 @@ def _b4_entry(
     headers = BytesHeaderParser(policy=compat32).parsebytes(mail)
     message_id = str(headers.get("Message-ID", "")).strip(" \t\r\n<>")
     series, alone = _series_of(mail, message_id, settings, lore)
-    result = _review(series, settings, tree, base)
+    result = _review(series, settings, tree, base, lore)
     found = {check.message_id: check for check in checks(result)}
     check = found.get(message_id) or check_of_series(result)
     text, _, _ = render_text(result, sender_of(settings)).partition("\n-- \n")
@@ -188,7 +189,7 @@ def patchwork_check(
         stdin=sys.stdin.buffer,
         contact=settings.sender.contact,
     )
-    result = _review(opened, settings, tree, base)
+    result = _review(opened, settings, tree, base, lore)
     found = checks(result)
     link = _link(settings.patchwork, result)
     outcomes = post_checks(server, found, link) if server else ["not posted"] * len(found)
@@ -201,11 +202,13 @@ def patchwork_check(
     raise typer.Exit(result.exit_status)
 
 
-def _review(series: Series, settings: config.Config, tree: Path | None, base: str | None) -> Review:
+def _review(
+    series: Series, settings: config.Config, tree: Path | None, base: str | None, lore: str | None
+) -> Review:
     """The review, remembered for ``explain`` as one on the command line is."""
     with progress_bars() as progress:
         options = replace(options_of(settings, tree), base=base, progress=progress)
-        result = review_series(series, options)
+        result = review_series(series, options_for(settings, options, series, server=lore))
     remember(settings.cache, map(known_of, result.hazards))
     return result
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from reviewbot.kernel.apply import apply_series
 from reviewbot.kernel.base import choose_base
 from reviewbot.kernel.check import ApplyLimits
+from reviewbot.kernel.conflict import explain_conflict
 from reviewbot.kernel.mirror import Mirror
-from reviewbot.kernel.model import Application, ApplyState, Base
+from reviewbot.kernel.model import Application, ApplyState, Base, PrerequisiteState
+from reviewbot.kernel.prerequisites import apply_prerequisites, find_in_base
 from reviewbot.kernel.range import range_patches
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.compare import compare
@@ -58,13 +60,13 @@ def review_series(series: Series, options: Options) -> Review:
     there; a series that does not apply is a verdict, not an error.
     """
     with Repository.open(options.tree, options.mirror) as repository:
-        return _review(series, repository, options, _base(series, repository, options))
+        return _review(series, repository, options, base_of(series, repository, options))
 
 
 def settle_base(series: Series, options: Options) -> Base:
     """The first step: what the series is to be applied to."""
     with Repository.open(options.tree, options.mirror) as repository:
-        return _base(series, repository, options)
+        return base_of(series, repository, options)
 
 
 def try_series(series: Series, base: Base, options: Options) -> Application:
@@ -73,7 +75,7 @@ def try_series(series: Series, base: Base, options: Options) -> Application:
         Repository.open(options.tree, options.mirror) as repository,
         Scratch(repository) as scratch,
     ):
-        return _apply(scratch, series, base, options)
+        return applied(repository, scratch, series, base, options)
 
 
 def review_on(
@@ -96,22 +98,31 @@ def review_range(revisions: str, options: Options) -> Review:
         patches = range_patches(repository, revisions)
         series = assemble(patches.mbox, wanted=None, source=revisions)
         if options.base is not None:
-            return _review(series, repository, options, _base(series, repository, options))
+            return _review(series, repository, options, base_of(series, repository, options))
         base = choose_base(repository, series, patches.base)
         return _review(series, repository, options, replace(base, why=f"where {revisions} starts"))
 
 
-def _base(series: Series, repository: Repository, options: Options) -> Base:
+def base_of(series: Series, repository: Repository, options: Options) -> Base:
+    """What an open repository has for the series to be applied to."""
     return choose_base(repository, series, options.base, options.branch, options.prerequisites)
 
 
-def _apply(scratch: Scratch, series: Series, base: Base, options: Options) -> Application:
-    return apply_series(scratch, base, series, options.limits)
+def applied(
+    repository: Repository, scratch: Scratch, series: Series, base: Base, options: Options
+) -> Application:
+    """What comes of the series on the base, on top of what it is built on."""
+    limits, below = options.limits, options.prerequisites
+    start, results = apply_prerequisites(scratch, base, below, limits)
+    application = apply_series(scratch, replace(base, tree=start), series, limits)
+    conflict = explain_conflict(repository, scratch, base, series, application, limits)
+    results = find_in_base(repository, base, results, series.patches)
+    return replace(application, start=start, prerequisites=results, conflict=conflict)
 
 
 def _review(series: Series, repository: Repository, options: Options, base: Base) -> Review:
     with Scratch(repository) as scratch:
-        application = _apply(scratch, series, base, options)
+        application = applied(repository, scratch, series, base, options)
         if application.state is not ApplyState.APPLIED:
             return _not_applied(series, base, application)
         comparison, source = _check(scratch, series, base, application, options)
@@ -147,14 +158,15 @@ def changed_trees(
     scratch: Scratch, base: Base, application: Application
 ) -> tuple[list[str], frozenset[str]]:
     """The trees before a series and after each of its patches, and the sources it changes."""
+    before = application.start or base.tree
     after = [patch.tree for patch in application.patches if patch.tree is not None]
     files = {
         change.path
-        for old, new in pairwise([base.tree, *after])
+        for old, new in pairwise([before, *after])
         for change in scratch.diff_trees(old, new)
         if is_source(change.path)
     }
-    return [base.tree, *after], frozenset(files)
+    return [before, *after], frozenset(files)
 
 
 def known_of(hazard: Hazard) -> Known:
@@ -165,8 +177,7 @@ def known_of(hazard: Hazard) -> Known:
 
 def words_of(series: Series) -> str:
     """What the series says about itself."""
-    messages = [f"{patch.subject}\n{patch.message}" for patch in series.patches]
-    return "\n".join([series.subject, series.cover_text, *messages])
+    return series.words
 
 
 _UNREVIEWABLE = frozenset({ApplyState.REFUSED, ApplyState.MISSING_PATCH})
@@ -195,4 +206,14 @@ def _why_not(series: Series, application: Application) -> str:
     where = f"patch {failed.index} of {series.expected}" if failed is not None else "the series"
     why = failed.failure.reason if failed is not None and failed.failure is not None else ""
     verb = "does not apply" if application.state is ApplyState.CONFLICT else "is refused"
-    return f"{where} {verb}: {why}" if why else f"{where} {verb}"
+    said = f"{where} {verb}: {why}" if why else f"{where} {verb}"
+    return said + _lacking(application)
+
+
+def _lacking(application: Application) -> str:
+    """What is said of prerequisites when a series did not go on without them."""
+    lost = {PrerequisiteState.NOT_FOUND, PrerequisiteState.CONFLICT}
+    count = sum(each.state in lost for each in application.prerequisites)
+    if application.state is not ApplyState.CONFLICT or not count:
+        return ""
+    return f"; {count} of its {len(application.prerequisites)} prerequisites could not be applied"

@@ -142,7 +142,7 @@ def _by_blobs(
     if len(known) < len(set(wanted.values())):
         # Some blob is in no commit of this repository: no tip can match whole.
         commits = commits[: len(set(near))]
-    matches = count_matches(repo, commits, wanted)
+    matches = _count_matches(repo, commits, wanted)
     for commit in commits:
         if matches[commit] == total:
             return commit, f"{total} of {total} pre-image blobs match"
@@ -164,7 +164,7 @@ def _candidates(repo: Repository, near: Sequence[str], files: int) -> list[str]:
     return list(commits)[: min(MAX_CANDIDATES, max(1, MAX_QUERIES // files))]
 
 
-def count_matches(
+def _count_matches(
     repo: Repository, commits: Sequence[str], wanted: dict[str, str]
 ) -> dict[str, int]:
     """For each commit, how many paths hold the wanted blob."""

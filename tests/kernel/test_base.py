@@ -17,7 +17,14 @@ from reviewbot.kernel.base import choose_base
 from reviewbot.kernel.mirror import Mirror
 from reviewbot.kernel.model import BaseHow
 from reviewbot.kernel.repository import Repository, Scratch
-from reviewbot.series.model import BlobChange, Prerequisite, Reference, ReferenceKind, Series
+from reviewbot.series.model import (
+    BlobChange,
+    Finding,
+    Prerequisite,
+    Reference,
+    ReferenceKind,
+    Series,
+)
 from tests.kernel.support import Checkout, make_patch, make_series, mbox_diff
 
 
@@ -187,7 +194,7 @@ def test_blobs_below_the_prerequisites(checkout: Checkout, commits: list[str]) -
     blobs = (BlobChange("a.c", below.blobs[0].after, "1234567"),)
     series = make_series(replace(make_patch(""), blobs=blobs))
     assert choose(checkout, series)[1] is BaseHow.HEAD
-    found = Prerequisite(Reference(ReferenceKind.PATCH_ID, "1" * 40), (below,))
+    found = Prerequisite(Reference(ReferenceKind.PATCH_ID, "1" * 40), Finding.FOUND, (below,))
     why = "with prerequisites 1 of 1 pre-image blobs match"
     assert choose(checkout, series, prerequisites=(found,)) == ("v1", BaseHow.BLOBS, why)
 

@@ -9,6 +9,7 @@ so a chain never names a line that is not there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reviewbot.kernel.model import (
@@ -16,9 +17,12 @@ from reviewbot.kernel.model import (
     ApplyState,
     Base,
     BaseHow,
+    Conflict,
     HunkFailure,
     Offset,
     PatchApplication,
+    PrerequisiteResult,
+    PrerequisiteState,
 )
 from reviewbot.locking.model import (
     Chain,
@@ -42,6 +46,8 @@ from reviewbot.series.model import (
     Envelope,
     Identity,
     Patch,
+    Reference,
+    ReferenceKind,
     Series,
     Trailer,
 )
@@ -443,6 +449,20 @@ def introduced() -> Review:
     )
 
 
+def two_patches() -> Review:
+    """Patch 3 of 3 brings another flush-cycle than patch 2."""
+    review_of_one = introduced()
+    (first,) = review_of_one.hazards
+    (site,) = first.sites
+    second = replace(
+        first,
+        classes=("struct frob.other_lock", POLL_WORK),
+        sites=(replace(site, patch=3),),
+        patch=3,
+    )
+    return replace(review_of_one, hazards=(first, second))
+
+
 def not_removed() -> Review:
     """A fix is claimed, and all is as it was."""
     sites = (gate_site("frob_gate_open", ChangeState.REMAINING, GATE),)
@@ -466,18 +486,33 @@ def clean() -> Review:
 
 def conflict() -> Review:
     """Patch 2 of 3 stops at a hunk."""
-    series = three(base_commit=None, prerequisites=("1" * 40,))
+    series = three(base_commit=None, depends_on=(Reference(ReferenceKind.PATCH_ID, "1" * 40),))
     hunk = patch_text("poll-2").split("+++ b/drivers/frob/poll.c\n")[1]
     return review(
         series,
         Verdict.DOES_NOT_APPLY,
         "a hunk of patch 2/3 does not match the base",
-        base=base(BaseHow.HEAD, "no base named; used HEAD; 1 prerequisite patch not applied"),
-        application=stopped(
-            series,
-            2,
-            ApplyState.CONFLICT,
-            HunkFailure(POLL_PATH, hunk, "git apply: patch failed: drivers/frob/poll.c:20"),
+        base=base(BaseHow.HEAD, "no base named; used HEAD"),
+        application=replace(
+            stopped(
+                series,
+                2,
+                ApplyState.CONFLICT,
+                HunkFailure(POLL_PATH, hunk, "git apply: patch failed: drivers/frob/poll.c:20"),
+            ),
+            prerequisites=(
+                PrerequisiteResult(
+                    series.depends_on[0], PrerequisiteState.NOT_FOUND, note="not in the archive"
+                ),
+            ),
+            conflict=Conflict(
+                POLL_PATH,
+                commit="a1b2c3d4e5f6" * 3 + "a1b2",
+                subject="frob: poll: let the caller stop it",
+                applies_to="v6.11",
+                applies_commit="b2" * 20,
+                tried=2,
+            ),
         ),
         stats=Stats(),
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reviewbot.errors import ReviewbotError, UsageError
 from reviewbot.series.assemble import AssembleLimits, assemble
 from reviewbot.series.errors import NoPatches, SuspiciousText, TooBig, Unreadable, WorkerError
-from reviewbot.series.model import Series
+from reviewbot.series.model import Reference, ReferenceKind, Series
 from tests.series.conftest import SEED_V1, SEED_V2
 from tests.support import mails
 
@@ -178,7 +178,8 @@ def test_trailers_below_a_cover_letter() -> None:
     cover = mail("[PATCH 0/1] all", "0@example.org", f"All.\n\n{below}prerequisite-patch-id: no\n")
     patch = mail("[PATCH 1/1] one", "1@example.org", parent="0@example.org")
     series = assembled(cover, patch, wanted="1@example.org")
-    assert (series.change_id, series.prerequisites) == ("20260101-frob-12ab", ("1f" * 20,))
+    assert series.change_id == "20260101-frob-12ab"
+    assert series.depends_on == (Reference(ReferenceKind.PATCH_ID, "1f" * 20),)
     assert (series.subject, series.message_id) == ("all", "1@example.org")
     assert series.head.message_id == "0@example.org"
 
