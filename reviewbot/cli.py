@@ -60,6 +60,9 @@ from reviewbot.terminal import (
 LATER = {
     "b4-check": "reviewbot.cli_faces",
     "patchwork-check": "reviewbot.cli_faces",
+    "poll": "reviewbot.cli_service",
+    "serve": "reviewbot.cli_service",
+    "replay": "reviewbot.cli_service",
     "status": "reviewbot.cli_service",
     "retry": "reviewbot.cli_service",
     "skip": "reviewbot.cli_service",

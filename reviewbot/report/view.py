@@ -27,6 +27,7 @@ from reviewbot.report.inline import FileDiff, Passage, file_diffs, passages, tri
 from reviewbot.report.layout import LINE_LIMIT, chain_lines
 from reviewbot.report.model import Review
 from reviewbot.report.proof import cycle_line, scenario_text
+from reviewbot.report.since import sentence
 from reviewbot.series.model import Series
 
 HAZARDS_SHOWN = 5
@@ -108,6 +109,8 @@ class ReviewView:
 
     verdict: Verdict
     reason: str
+    since: str
+    """What became of an older version's hazards; empty if there is nothing to say."""
     facts: tuple[Fact, ...]
     failure: FailureView | None
     missing: str
@@ -143,6 +146,7 @@ def view(review: Review) -> ReviewView:
     return ReviewView(
         verdict=review.verdict,
         reason=prose(review.reason, 600).rstrip("."),
+        since=sentence(review.since, series) if review.since else "",
         facts=facts(review),
         failure=_failure(review),
         missing=missing(series),

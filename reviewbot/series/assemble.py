@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from reviewbot.confine import environment
 from reviewbot.errors import NotReviewable, ReviewbotError, UsageError
 from reviewbot.series._protocol import AssembleLimits, Failure, Reply, Request
 from reviewbot.series.errors import NoPatches, SuspiciousText, TooBig, Unreadable, WorkerError
@@ -79,7 +80,7 @@ def _ask(request: str, raw: bytes, home: Path, source: str, limits: AssembleLimi
             stdout=stdout,
             stderr=stderr,
             cwd=home / "empty",
-            env=_environment(home),
+            env=environment(home),
             start_new_session=True,
         )
         try:
@@ -97,23 +98,6 @@ def _ask(request: str, raw: bytes, home: Path, source: str, limits: AssembleLimi
         return msgspec.json.decode(out.read_bytes(), type=Reply)
     except msgspec.DecodeError:
         raise _failed(source, "gave an answer that cannot be read") from None
-
-
-def _environment(home: Path) -> dict[str, str]:
-    """Nothing of the user's but the search path, on which git is found."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(home),
-        "TMPDIR": str(home / "tmp"),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_DATA_HOME": str(home / "data"),
-        "GIT_CEILING_DIRECTORIES": str(home),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C.UTF-8",
-    }
 
 
 def _why(status: int, log: Path) -> str:

@@ -16,12 +16,10 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
-import urllib3.exceptions
 
-from reviewbot import __version__
 from reviewbot.errors import ConfigError, ServiceError
 from reviewbot.report.check import Check
-from reviewbot.series._deadline import Watchdog, session
+from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, session, user_agent
 
 _API = "api/1.2"
 _MAX_ANSWER = 4 * 1024 * 1024
@@ -29,7 +27,6 @@ _MAX_PAGES = 10
 _FIRST_DELAY = 0.5
 """Seconds before the second try; each further one waits twice as long."""
 _BUSY = frozenset({429, 500, 502, 503, 504})
-_WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class PatchworkError(ServiceError):
@@ -99,7 +96,7 @@ def post_checks(
     Raises PatchworkError, or PatchworkRefused if the account may not post checks.
     """
     with Watchdog(server.deadline) as watchdog, session(watchdog) as http:
-        http.headers["User-Agent"] = f"reviewbot/{__version__} (+{server.contact})"
+        http.headers["User-Agent"] = user_agent(server.contact)
         http.headers["Authorization"] = f"Token {server.token}"
         visit = _Visit(server, http, watchdog, sleep)
         return [visit.settle(check, target_url) for check in found]
@@ -189,8 +186,8 @@ class _Visit:
             ) as answer:
                 self._judge(answer, url)
                 return answer, _body(answer, url)
-        except _WIRE_ERRORS as error:
-            why = "in time" if self._watchdog.expired else f"({type(error).__name__})"
+        except WIRE_ERRORS as error:
+            why = "in time" if self._watchdog.expired else f"({reason(error)})"
             raise _PassingError(
                 PatchworkError(f"{url} does not answer {why}: try again later.")
             ) from error
@@ -203,10 +200,8 @@ class _Visit:
                 " an account with the right to add checks."
             )
         if status in _BUSY:
-            asked = answer.headers.get("Retry-After", "")
-            wait = float(asked) if asked.isdecimal() else None
             busy = PatchworkError(f"{url} is busy or broken (HTTP {status}): try again later.")
-            raise _PassingError(busy, wait)
+            raise _PassingError(busy, retry_after(answer.headers.get("Retry-After", "")))
         if status not in (200, 201):
             raise PatchworkError(
                 f"{url} answers with HTTP status {status}: check patchwork.url and"
