@@ -243,4 +243,6 @@ def _token(own: PatchworkConfig) -> str:
 
 def _link(own: PatchworkConfig, result: Review) -> str:
     message_id = result.series.message_id
-    return own.linkmask.replace("%s", quote(message_id, safe="@")) if message_id else ""
+    if not is_message_id(message_id):
+        return ""
+    return own.linkmask.replace("%s", quote(message_id, safe="@"))
