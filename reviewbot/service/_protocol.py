@@ -97,6 +97,8 @@ class Request:
     """What the steps before it have made."""
     before: bytes = b""
     """The result of the review of the newest older version, if there was one."""
+    suppressed: dict[str, str] = field(default_factory=dict)
+    """By id, the hazards that people say are none, and why."""
     network: bool = False
     """Whether a base may be fetched; every other step has no network."""
 

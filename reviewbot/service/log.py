@@ -51,6 +51,8 @@ class Event(StrEnum):
     """With what the service itself stands on, such as its database."""
     FETCHED = "tree.fetched"
     FETCH_FAILED = "tree.failed"
+    OBEYED = "command.obeyed"
+    IGNORED = "command.ignored"
 
 
 class Observer(Protocol):

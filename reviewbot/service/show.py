@@ -16,6 +16,7 @@ from typing import Any
 from reviewbot.report.clean import one_line
 from reviewbot.service.model import ReviewState
 from reviewbot.service.state.model import Overview, ReviewRecord, SourceRecord, Story
+from reviewbot.service.talk.model import Share
 
 SCHEMA = "reviewbot.status/1"
 _TITLE = 60
@@ -76,8 +77,18 @@ def overview_text(seen: Overview, now: datetime) -> str:
     if seen.seconds:
         steps = ", ".join(f"{step.value} {mean:.1f} s" for step, mean in seen.seconds.items())
         lines.append(f"steps     {steps}")
+    lines += [f"list      {share_text(share)}" for share in seen.shares]
     lines += [f"source    {source_text(source, now)}" for source in seen.sources]
     return "\n".join(lines)
+
+
+def share_text(share: Share) -> str:
+    """How often a list was told what is none, in one line."""
+    muted = f"; muted: {one_line(share.muted)}" if share.muted else ""
+    return (
+        f"{share.list}: {share.false_positives} false positives in {share.posted} hazards posted"
+        f" ({share.rate:.0%}){muted}"
+    )
 
 
 def source_text(source: SourceRecord, now: datetime) -> str:
