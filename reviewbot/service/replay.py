@@ -112,9 +112,12 @@ def _date(mail: bytes) -> int:
 
 @contextmanager
 def scratch(config: Config, saved: Saved, observer: Observer) -> Iterator[tuple[Service, State]]:
-    """A service on *saved* alone, with a state that is gone afterwards."""
+    """A service on *saved* alone, with a state that is gone afterwards.
+
+    A step that fails is not tried again: that would be later, and it never gets later.
+    """
     with tempfile.TemporaryDirectory(prefix="reviewbot-replay-") as folder:
-        own = replace(config.service, state=Path(folder), database="", wait=0.0)
+        own = replace(config.service, state=Path(folder), database="", wait=0.0, attempts=1)
         settings = replace(config, service=own, source={NAME: SourceConfig(kind="mbox")})
         newest = max(_date(arrival.raw) for arrival in saved.arrivals)
         clock = StoppedClock(datetime.fromtimestamp(newest, UTC))

@@ -126,7 +126,7 @@ class Service:
     @contextmanager
     def _running(self) -> Iterator[None]:
         self._watch.join()
-        with scratch(self._watch.id, self._watch.alive()):
+        with scratch(self._watch.id):
             try:
                 yield
             finally:
@@ -225,7 +225,7 @@ class Service:
     def _show_life(self) -> None:
         while not self._stop.is_set():
             if self._try(self._work.keep_up):
-                sweep(Path(tempfile.gettempdir()).parent, self._watch.alive())
+                sweep(Path(tempfile.gettempdir()).parent)
             self._stop.wait(self._pace.beat)
 
     def _refresh(self) -> None:

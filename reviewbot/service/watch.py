@@ -80,11 +80,6 @@ class Watch:
         me = self._me
         machines.join(self._state, me.id, me.host, me.pid, me.birth)
 
-    def alive(self) -> frozenset[str]:
-        """This process and the others that are not known to have died."""
-        others = machines.others(self._state, self.id)
-        return frozenset({self.id, *(other.id for other in others if not self._is_dead(other))})
-
     def beat(self) -> None:
         """Show that this process lives."""
         if not machines.beat(self._state, self.id):

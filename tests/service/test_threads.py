@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
+from random import Random
 from typing import Any
 
 import pytest
@@ -147,6 +148,49 @@ def post(message_id: str, subject: str, parent: str = "", **more: Any) -> Post:
         marks=(),
     )
     return replace(made, **more)
+
+
+_RUN = "20260901120000.77-{}-robin@example.org"
+_IDS = [*(_RUN.format(n) for n in range(1, 5)), "a@b", "b@b", "c@b", "20260901-x-v2-1-0a@b"]
+_SUBJECTS = [
+    *("[PATCH] x", "[PATCH v2] x", "[PATCH 0/2] x", "[PATCH 1/2] y", "[PATCH 2/2] z"),
+    *("[PATCH v2 0/2] x", "[PATCH v2 1/2] y", "[PATCH v2 2/2] z", "[PATCH 3/2] w"),
+    *("[PATCH RESEND 1/2] y", "[PATCH v3 2/2] z", "[PATCH 0/0] x", "talk"),
+]
+
+
+@st.composite
+def any_posts(draw: st.DrawFn) -> list[Post]:
+    """Posts that refer to each other in ways that nobody would think of."""
+    ids = draw(st.lists(st.sampled_from(_IDS), min_size=1, max_size=7, unique=True))
+    return [
+        post(
+            id_,
+            draw(st.sampled_from(_SUBJECTS)),
+            draw(st.sampled_from(["", "unknown@b", *(other for other in ids if other != id_)])),
+            author=Identity(draw(st.sampled_from(["R", "S"])), draw(st.sampled_from(["", "r@b"]))),
+            change_id=draw(st.sampled_from(["", "", "one"])),
+        )
+        for id_ in ids
+    ]
+
+
+@settings(max_examples=200)
+@given(any_posts(), st.randoms(use_true_random=False))
+def test_every_message_is_in_one_group_whatever_it_says(posts: list[Post], random: Random) -> None:
+    found = groups(posts)
+    messages = sorted(message for group in found for message in group.messages)
+    assert messages == sorted(one.message_id for one in posts if one.label is not None)
+    keys = {group.key: group for group in found}
+    assert len(keys) == len(found)
+    for group in found:
+        assert set(group.supersedes) <= keys.keys() - {group.key}
+        assert all(keys[old].version <= group.version for old in group.supersedes)
+        assert set(group.borrowed).isdisjoint(group.messages)
+        assert len(group.messages) + len(group.missing) <= group.expected + 1
+    shuffled = list(posts)
+    random.shuffle(shuffled)
+    assert groups(shuffled) == found
 
 
 def shapes(posts: Sequence[Post]) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
