@@ -81,7 +81,7 @@ def replay(
     as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:
-    """Run saved mail through everything, as poll would: what would have been said?
+    """Run saved mail through all that poll does, and tell what would have been said.
 
     The state is made for this and thrown away. The same mail gives the same replies.
     """
