@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from reviewbot.errors import NotReviewable, UsageError
-from reviewbot.kernel.apply import apply_series
-from reviewbot.kernel.base import choose_base
 from reviewbot.kernel.model import ApplyState
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.kernel.repository import Repository, Scratch
@@ -29,7 +27,7 @@ from reviewbot.locking.trees import consult
 from reviewbot.locking.view import View
 from reviewbot.report.audit import Audit
 from reviewbot.report.explain import Explanation, explanation
-from reviewbot.review import Options, changed_trees, words_of
+from reviewbot.review import Options, applied, base_of, changed_trees, words_of
 from reviewbot.series.model import Series
 
 _SHOWN_IDS = 6
@@ -59,7 +57,7 @@ def find_hazards(wanted: Wanted, options: Options) -> Audit:
     """
     started = time.monotonic()
     paths = _scope(wanted.paths)
-    with Repository.open(options.tree) as repository:
+    with Repository.open(options.tree, options.mirror) as repository:
         commit = repository.resolve(wanted.rev)
         since = repository.resolve(wanted.since) if wanted.since is not None else None
         trees = _Pair(repository.tree_of(commit), repository.tree_of(since) if since else None)
@@ -156,7 +154,7 @@ def explain_in_tree(identity: str, rev: str, paths: Iterable[str], options: Opti
     Raises :class:`UsageError` if the id is not known, not unique or not in the tree.
     """
     scope = _scope(paths)
-    with Repository.open(options.tree) as repository:
+    with Repository.open(options.tree, options.mirror) as repository:
         commit = repository.resolve(rev)
 
         def ask(views: Sequence[View]) -> Explanation:
@@ -173,10 +171,10 @@ def explain_in_tree(identity: str, rev: str, paths: Iterable[str], options: Opti
 
 def explain_in_series(identity: str, series: Series, options: Options) -> Explanation:
     """One hazard of a review, in the tree after the series, or before it if it is gone there."""
-    with Repository.open(options.tree) as repository:
-        base = choose_base(repository, series, options.base)
+    with Repository.open(options.tree, options.mirror) as repository:
+        base = base_of(series, repository, options)
         with Scratch(repository) as scratch:
-            application = apply_series(scratch, base, series, options.limits)
+            application = applied(repository, scratch, series, base, options)
             if application.state is not ApplyState.APPLIED:
                 raise NotReviewable(
                     "the series does not apply, so there is nothing to explain: see reviewbot"

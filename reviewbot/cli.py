@@ -7,11 +7,12 @@ Exit status: 0 a verdict without findings, 1 hazards remain or were introduced,
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,10 +20,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
 from reviewbot.cli_audit import audit, explain
+from reviewbot.cli_mail import lint_mail
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
@@ -34,8 +37,9 @@ from reviewbot.locking.sightings import remember
 from reviewbot.locking.trees import consult, prepare
 from reviewbot.locking.view import View
 from reviewbot.report.jsonout import dump
-from reviewbot.report.model import Review
-from reviewbot.report.reply import Sender, checked, render_reply, render_text
+from reviewbot.report.page import render_page
+from reviewbot.report.reply import checked, render_reply, render_text
+from reviewbot.report.sarif import review_sarif
 from reviewbot.review import known_of, review_range, review_series
 from reviewbot.series.open import open_series
 from reviewbot.terminal import (
@@ -43,16 +47,49 @@ from reviewbot.terminal import (
     JsonOption,
     TreeOption,
     index_settings,
+    options_for,
     options_of,
     progress_bars,
     say,
+    sender_of,
     series_limits,
     tree_of,
     write_file,
 )
 
+LATER = {
+    "b4-check": "reviewbot.cli_faces",
+    "patchwork-check": "reviewbot.cli_faces",
+    "poll": "reviewbot.cli_service",
+    "serve": "reviewbot.cli_service",
+    "replay": "reviewbot.cli_service",
+    "status": "reviewbot.cli_service",
+    "retry": "reviewbot.cli_service",
+    "skip": "reviewbot.cli_service",
+    "forget": "reviewbot.cli_service",
+}
+"""Commands whose module is loaded when they are asked for: the databases that unattended
+work needs take longer to load than a warm review takes in all."""
+
+
+class _Commands(TyperGroup):
+    """The program's commands, those of :data:`LATER` among them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of ``--help``."""
+        return [*super().list_commands(ctx), *LATER]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; loads its module if need be."""
+        if cmd_name not in LATER:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(LATER[cmd_name])
+        return typer.main.get_group(module.app).get_command(ctx, cmd_name)
+
+
 app = typer.Typer(
     name="reviewbot",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -94,9 +131,23 @@ def review(
     lore: Annotated[
         str | None, typer.Option(metavar="URL", help="Public-inbox server for message-ids.")
     ] = None,
+    no_prerequisites: Annotated[
+        bool,
+        typer.Option(
+            "--no-prerequisites", help="Do not look for what the series is built on, nor apply it."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the reply as a mail, ready for sendmail -t."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with the lock graph and the source."),
+    ] = None,
+    sarif_file: Annotated[
+        Path | None,
+        typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0."),
     ] = None,
     as_json: JsonOption = False,
     stats: Annotated[
@@ -130,9 +181,27 @@ def review(
                 stdin=sys.stdin.buffer,
                 contact=settings.sender.contact,
             )
+            options = options_for(
+                settings, options, opened, server=lore, prerequisites=not no_prerequisites
+            )
             result = review_series(opened, options)
     remember(settings.cache, map(known_of, result.hazards))
-    _show(result, _sender(settings), out, as_json)
+    sender = sender_of(settings)
+    faces: tuple[tuple[Path | None, Callable[[], bytes]], ...] = (
+        (out, lambda: checked(render_reply(result, sender))),
+        (html, lambda: render_page(result).encode()),
+        (sarif_file, lambda: review_sarif(result).encode()),
+    )
+    for path, face in faces:
+        if path is not None:
+            write_file(path, face())
+    written = [str(path) for path, _ in faces if path is not None]
+    if as_json:
+        say(dump(result.to_dict()))
+    elif written:
+        say(f"{result.verdict.value}: {', '.join(written)}")
+    else:
+        say(render_text(result, sender), nl=False)
     if stats:
         typer.echo(json.dumps(result.stats.to_dict()), err=True)
     raise typer.Exit(result.exit_status)
@@ -140,29 +209,7 @@ def review(
 
 app.command()(audit)
 app.command()(explain)
-
-
-def _show(result: Review, sender: Sender, out: Path | None, as_json: bool) -> None:
-    if out is not None:
-        write_file(out, checked(render_reply(result, sender)))
-    if as_json:
-        say(dump(result.to_dict()))
-    elif out is None:
-        say(render_text(result, sender), nl=False)
-    else:
-        say(f"{result.verdict.value}: {out}")
-
-
-def _sender(settings: config.Config) -> Sender:
-    own = settings.sender
-    return Sender(
-        name=own.name,
-        address=own.address,
-        operator=own.operator,
-        contact=own.contact,
-        stop=own.stop,
-        domain=own.domain,
-    )
+app.command()(lint_mail)
 
 
 @app.command()

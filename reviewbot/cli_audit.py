@@ -23,6 +23,7 @@ from reviewbot.terminal import (
     ConfigOption,
     JsonOption,
     TreeOption,
+    options_for,
     options_of,
     progress_bars,
     say,
@@ -152,5 +153,5 @@ def explain(
                 stdin=sys.stdin.buffer,
                 contact=settings.sender.contact,
             )
-            result = explain_in_series(identity, opened, options)
+            result = explain_in_series(identity, opened, options_for(settings, options, opened))
     say(dump(result.to_dict()) if as_json else render_explanation(result), nl=False)

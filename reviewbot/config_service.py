@@ -25,6 +25,24 @@ class SourceKind(StrEnum):
     PATCHWORK = "patchwork"
 
 
+class PostMode(StrEnum):
+    """What becomes of the replies to a list's series."""
+
+    OFF = "off"
+    """They are kept, and mailed to nobody."""
+    MODERATE = "moderate"
+    """A person approves each; then it goes to all."""
+    AUTHOR = "author"
+    """They go to the author, and to the list's volunteers."""
+    LIST = "list"
+    """They go to all who had the patch, the list among them."""
+
+
+MAILED = ("introduced", "not-removed", "partially-removed", "removed")
+"""Verdicts that are mailed by default; `clean` is good news that nobody asked for."""
+_MAILABLE = (*MAILED, "does-not-apply", "not-reviewable")
+
+
 def _kind(value: str) -> str:
     known = ", ".join(SourceKind)
     return "" if value in list(SourceKind) else f"must be one of {known}"
@@ -38,9 +56,31 @@ def _git_url(url: str) -> str:
     )
 
 
+def _archive(url: str) -> str:
+    good = not url or urlsplit(url).scheme in ("https", "http")
+    return "" if good else "must be an address such as https://lore.kernel.org/all, or empty"
+
+
 def _list_id(value: str) -> str:
     good = not value or re.fullmatch(r"[\w.+-]+@?[\w.-]+", value, re.ASCII)
     return "" if good else "must be a list's address or List-Id, such as kvm.vger.kernel.org"
+
+
+def _post(value: str) -> str:
+    return "" if value in list(PostMode) else f"must be one of {', '.join(PostMode)}"
+
+
+def _verdicts(values: tuple[str, ...]) -> str:
+    if "clean" in values:
+        return "must not name clean, which is never mailed"
+    good = all(value in _MAILABLE for value in values)
+    return "" if good else f"must be of {', '.join(_MAILABLE)}"
+
+
+def _people(values: tuple[str, ...]) -> str:
+    address = r"[^<>@\s,]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+    good = all(re.fullmatch(rf"{address}|[^<>]+ <{address}>", value) for value in values)
+    return "" if good else "must be addresses such as Kim <kim@example.org>"
 
 
 def _day(value: str) -> str:
@@ -134,6 +174,26 @@ class ListConfig:
         default=(), metadata=key("Only series that touch one of these paths; empty: all.")
     )
     rfc: bool = field(default=True, metadata=key("Review series marked RFC, too."))
+    post: str = field(
+        default="off",
+        metadata=key(
+            "Who gets the replies: off (nobody: they are kept), moderate (all, once a person has"
+            " approved it), author (the author and the volunteers), list (all).",
+            _post,
+        ),
+    )
+    verdicts: tuple[str, ...] = field(
+        default=MAILED,
+        metadata=key(
+            "Verdicts that are mailed. removed and partially-removed go to the author alone unless"
+            " the series says that it fixes a lock problem; clean is never mailed.",
+            _verdicts,
+        ),
+    )
+    volunteers: tuple[str, ...] = field(
+        default=(),
+        metadata=key("Who gets, besides the author, what goes to the author alone.", _people),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +238,25 @@ class ServiceConfig:
         default=4 * 1024 * 1024 * 1024,
         metadata=key("Address space of a review's process, in bytes.", positive),
     )
+    archive: str = field(
+        default="",
+        metadata=key(
+            "Public-inbox server to ask for patches that did not arrive and for what a series"
+            " is built on; empty: none.",
+            _archive,
+            "https://lore.kernel.org/all",
+        ),
+    )
+    bots: tuple[str, ...] = field(
+        default=(
+            "lkp@intel.com",
+            "syzbot+*@syzkaller.appspotmail.com",
+            "tip-bot2@linutronix.de",
+            "patchwork-bot+*@kernel.org",
+            "bot+*@kernel.org",
+        ),
+        metadata=key("Authors whose mail is left alone; * stands for anything."),
+    )
     keep_days: int = field(
         default=90, metadata=key("Days that texts of ended reviews' mail are kept.", positive)
     )
@@ -190,3 +269,14 @@ class ServiceConfig:
         metadata=key("Seconds without a good poll after which /healthz fails.", positive),
     )
     log: str = field(default="text", metadata=key("Form of the log: text or json.", _log))
+
+    @property
+    def url(self) -> str:
+        """The address of the state's database."""
+        return self.database or f"sqlite:///{self.state / 'state.sqlite'}"
+
+    @property
+    def work_url(self) -> str:
+        """The address of the workflows' database: PostgreSQL's has a schema for each of both."""
+        shared = self.database.startswith("postgresql:")
+        return self.database if shared else f"sqlite:///{self.state / 'work.sqlite'}"

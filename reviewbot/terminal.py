@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +19,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from reviewbot import config
 from reviewbot.errors import UsageError
 from reviewbot.kernel.check import ApplyLimits
+from reviewbot.kernel.mirror import Mirror
 from reviewbot.locking import index
 from reviewbot.locking.primitives import with_extra
+from reviewbot.report.reply import Sender
 from reviewbot.review import Options
 from reviewbot.series.fetch import FetchLimits
+from reviewbot.series.model import Prerequisite, Series
 from reviewbot.series.open import SeriesLimits
+from reviewbot.series.prerequisites import PrerequisiteLimits, find_prerequisites
 
 TreeOption = Annotated[
     Path | None,
@@ -63,6 +68,13 @@ def index_settings(settings: config.Config) -> index.Settings:
     return index.Settings(settings.cache, with_extra(tables, where))
 
 
+def mirror_of(settings: config.Config, tree: Path) -> Mirror | None:
+    """The mirror of the configured remotes for a tree; None if there are no remotes."""
+    if not settings.remote:
+        return None
+    return Mirror(settings.service.state / "mirrors", tree, settings.remote)
+
+
 def options_of(settings: config.Config, tree: Path | None) -> Options:
     """What a review or an audit needs, with the limits of the configuration."""
     return Options(
@@ -75,7 +87,40 @@ def options_of(settings: config.Config, tree: Path | None) -> Options:
             seconds=settings.limits.seconds,
             memory=settings.limits.memory_bytes,
         ),
+        mirror=mirror_of(settings, tree_of(settings, tree)),
     )
+
+
+def options_for(
+    settings: config.Config,
+    options: Options,
+    series: Series,
+    *,
+    server: str | None = None,
+    prerequisites: bool = True,
+) -> Options:
+    """The options with what they owe to the series: its list's branch, what it is built on.
+
+    ``server`` is the archive that prerequisites are looked for in, if not the configured one.
+    """
+    limits = series_limits(settings)
+    wanted = PrerequisiteLimits(fetch=limits.fetch, assemble=limits.assemble)
+    found: tuple[Prerequisite, ...] = ()
+    if prerequisites:
+        found = find_prerequisites(
+            series,
+            server=server or settings.lore.url,
+            limits=wanted,
+            contact=settings.sender.contact,
+        )
+    return replace(options, branch=_branch_of(settings, series), prerequisites=found)
+
+
+def _branch_of(settings: config.Config, series: Series) -> str:
+    """The branch of the first list that the series was sent to; empty if none is configured."""
+    sent = {each.address.lower().replace("@", ".") for each in (*series.head.to, *series.head.cc)}
+    lists = settings.list.values()
+    return next((each.branch for each in lists if each.address.replace("@", ".") in sent), "")
 
 
 def series_limits(settings: config.Config) -> SeriesLimits:
@@ -83,6 +128,19 @@ def series_limits(settings: config.Config) -> SeriesLimits:
     lore = settings.lore
     return SeriesLimits(
         fetch=FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
+    )
+
+
+def sender_of(settings: config.Config) -> Sender:
+    """Whose name a reply bears."""
+    own = settings.sender
+    return Sender(
+        name=own.name,
+        address=own.address,
+        operator=own.operator,
+        contact=own.contact,
+        stop=own.stop,
+        domain=own.domain,
     )
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from reviewbot import config
 from reviewbot.config import Config, LoreConfig
-from reviewbot.config_service import ListConfig, SourceConfig
+from reviewbot.config_service import ListConfig, PostMode, SourceConfig
 from reviewbot.errors import ConfigError, ExitStatus, UsageError
+from reviewbot.locking.model import Verdict
 
 FILE = Path("/etc/reviewbot/config.toml")
 
@@ -89,6 +90,14 @@ def test_relative_xdg_directories_are_ignored(home: Path, monkeypatch: pytest.Mo
     assert Config().cache == home / ".cache/reviewbot"
 
 
+def test_no_list_is_mailed_to_by_default() -> None:
+    kvm = parse("[list.kvm]\nrfc = false").list["kvm"]
+    assert (kvm.post, kvm.volunteers) == (PostMode.OFF, ())
+    assert set(kvm.verdicts) < {verdict.value for verdict in Verdict} - {Verdict.CLEAN}
+    people = parse('[list.kvm]\nvolunteers = ["a@example.org", "Zoë, K. <z@example.org>"]')
+    assert len(people.list["kvm"].volunteers) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -99,7 +108,8 @@ def test_relative_xdg_directories_are_ignored(home: Path, monkeypatch: pytest.Mo
         (
             "zzz = 1",
             "zzz is not a known key; known keys here are"
-            " tree, cache, lore, sender, limits, service, source, list, remote, primitives",
+            " tree, cache, lore, sender, limits, patchwork, service, source, list, remote,"
+            " primitives",
         ),
         ('"a\\u001bb" = 1', r"'a\x1bb' is not a known key; known keys here are"),
     ],
@@ -209,6 +219,10 @@ def test_every_key_of_the_commented_file_is_real_and_shows_its_default() -> None
     [
         ("[list]\nkvm = 1", "list.kvm must be a table, not 1"),
         ("[list.'a b']", "list.'a b' must be letters, digits, dots or dashes"),
+        ("[list.kvm]\npost = 'all'", "list.kvm.post must be one of off, moderate, author, list"),
+        ("[list.kvm]\nverdicts = ['clean']", "list.kvm.verdicts must not name clean"),
+        ("[list.kvm]\nverdicts = ['bad']", "list.kvm.verdicts must be of introduced, "),
+        ("[list.kvm]\nvolunteers = ['Kim']", "list.kvm.volunteers must be addresses such as"),
         ("[list.kvm]\nrfx = true", "list.kvm.rfx is not a known key; did you mean list.kvm.rfc?"),
         ("[source.x]\nkind = 'pop3'", "source.x.kind must be one of public-inbox, imap,"),
         ("[service]\ndatabase = 'mysql://x'", "service.database must be sqlite:///PATH or"),

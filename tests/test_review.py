@@ -6,18 +6,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from reviewbot.config_service import RemoteConfig
 from reviewbot.errors import ExitStatus, TreeError, UsageError
-from reviewbot.kernel.model import ApplyState, BaseHow
+from reviewbot.kernel.mirror import Mirror
+from reviewbot.kernel.model import Application, ApplyState, Base, BaseHow, PrerequisiteState
 from reviewbot.locking.index import Settings
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
 from reviewbot.locking.primitives import builtin
 from reviewbot.report.model import Review
-from reviewbot.review import Options, review_range, review_series
+from reviewbot.review import (
+    Options,
+    review_on,
+    review_range,
+    review_series,
+    settle_base,
+    try_series,
+)
 from reviewbot.series.assemble import assemble
-from reviewbot.series.model import Series
+from reviewbot.series.model import Finding, Prerequisite, Reference, ReferenceKind, Series
 from tests.support.program import DOMAIN, LOCK, SITES, Kernel
 
 FILE = "virt/kvm/eventfd.c"
@@ -249,6 +260,90 @@ def test_the_same_review_twice_is_the_same(options: Options, sample_patches: Pat
     for review in (one, two):
         review["stats"].pop("seconds")
     assert one == two
+
+
+def posted(value: Any) -> Any:
+    """A value as another process receives it."""
+    return msgspec.json.decode(msgspec.json.encode(value), type=type(value))
+
+
+@pytest.mark.parametrize("name", ["seed-v1.mbox", "seed-v2.mbox"])
+@pytest.mark.parametrize("base", [None, "v2"])
+def test_the_steps_apart_give_the_same_review(
+    options: Options, sample_patches: Path, name: str, base: str | None
+) -> None:
+    options = replace(options, base=base)
+    series = posted(seed(sample_patches, name))
+    settled = posted(settle_base(series, options))
+    application = posted(try_series(series, settled, options))
+    assert (type(settled), type(application)) == (Base, Application)
+    apart = posted(review_on(series, settled, options, application)).to_dict()
+    whole = review_series(series, options).to_dict()
+    for review in (apart, whole):
+        review["stats"].pop("seconds")
+    assert apart == whole
+
+
+BELOW: Edit = (
+    "virt/kvm/irqchip.c",
+    "KVM: irqchip: start high",
+    swap("\tkvm->irq_level[0] = 0;", "\tkvm->irq_level[0] = 1;"),
+)
+"""A change of what QUIET brought."""
+
+
+def test_steps_with_prerequisites(options: Options, author: Kernel) -> None:
+    quiet, upper = series_of(author, QUIET, BELOW).patches
+    reference = Reference(ReferenceKind.PATCH_ID, "1" * 40)
+    found = Prerequisite(reference, Finding.FOUND, (quiet,), "below", "b@example.org")
+    series = posted(replace(series_of(author, ADD), patches=(upper,), depends_on=(reference,)))
+    assert review_series(series, options).verdict is Verdict.DOES_NOT_APPLY
+    options = replace(options, prerequisites=(posted(found),))
+    base = posted(settle_base(series, options))
+    application = posted(try_series(series, base, options))
+    assert application.state is ApplyState.APPLIED
+    assert application.start != base.tree
+    assert [each.state for each in application.prerequisites] == [PrerequisiteState.APPLIED]
+    review = review_on(series, base, options, application)
+    assert (review.verdict, review.stats.changed_functions) == (Verdict.CLEAN, 1)
+
+
+def test_what_a_prerequisite_does_is_not_the_series_merit(
+    options: Options, author: Kernel, sample_patches: Path
+) -> None:
+    fix = seed(sample_patches, "seed-v2.mbox").patches
+    reference = Reference(ReferenceKind.MESSAGE_ID, "fix@example.org")
+    options = replace(options, prerequisites=(Prerequisite(reference, Finding.FOUND, fix),))
+    assert review_series(series_of(author, QUIET), options).hazards == ()
+
+
+def test_a_conflict_goes_through_the_steps(options: Options, author: Kernel) -> None:
+    series = posted(series_of(author, QUIET, BELOW))
+    series = replace(series, patches=series.patches[1:], expected=1)
+    author.git("branch", "with-quiet", "topic~1")
+    options = replace(options, tree=author.path, base="origin/master")
+    base = settle_base(series, options)
+    application = posted(try_series(series, base, options))
+    review = review_on(series, base, options, application)
+    assert review.verdict is Verdict.DOES_NOT_APPLY
+    assert application.conflict is not None
+    assert application.conflict.path == "virt/kvm/irqchip.c"
+    assert application.conflict.applies_to == "with-quiet"
+
+
+def test_a_lists_branch_may_be_a_remotes(options: Options, author: Kernel, tmp_path: Path) -> None:
+    series = series_of(author, QUIET, BELOW)
+    upper = replace(series, patches=series.patches[1:], expected=1)
+    author.git("branch", "next", "topic~1")
+    mirror = Mirror(tmp_path / "state", options.tree, {"kvm": RemoteConfig(author.path.as_uri())})
+    assert [each.error for each in mirror.refresh()] == [""]
+    options = replace(options, branch="kvm/next", mirror=mirror)
+    base = posted(settle_base(upper, options))
+    assert (base.describe, base.how) == ("kvm/next", BaseHow.BLOBS)
+    application = posted(try_series(upper, base, options))
+    assert review_on(upper, base, options, application).verdict is Verdict.CLEAN
+    other = replace(upper, patches=(replace(upper.patches[0], blobs=()),))
+    assert settle_base(other, options).how is BaseHow.BRANCH
 
 
 def test_what_is_not_there_is_an_error(options: Options, sample_patches: Path) -> None:

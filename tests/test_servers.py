@@ -111,6 +111,48 @@ def test_v1_is_reviewed_when_v1_is_asked_for(kernel: Kernel, lore: Lore) -> None
     assert sites(ran.json) == GONE | {("kvm_irqfd_assign", ""): "remaining"}
 
 
+@pytest.fixture
+def built_on_three(kernel: Kernel, lore: Lore, tmp_path: Path) -> Path:
+    """A patch to a line that the three patches bring, which it says."""
+    kernel.git("clone", "-q", kernel.path, tmp_path / "author")
+    author = Kernel(tmp_path / "author")
+    (tmp_path / "three.mbox").write_bytes(mails.join(*lore.three[1:]))
+    author.am(tmp_path / "three.mbox")
+    author.edit(
+        "virt/kvm/irqchip.c",
+        "KVM: irqchip: start with all lines high",
+        lambda text: text.replace("irq_level[0] = 0;", "irq_level[0] = 1;"),
+    )
+    below = f"---\nDepends-on: <{mails.message_id(lore.three[0])}>\n".encode()
+    path = tmp_path / "built-on.mbox"
+    path.write_bytes(author.mails("-1").replace(b"---\n", below, 1))
+    return path
+
+
+@pytest.mark.public_inbox
+def test_what_a_series_is_built_on_is_applied_first(
+    kernel: Kernel, lore: Lore, built_on_three: Path
+) -> None:
+    ran = review(kernel, built_on_three, "--lore", lore.url)
+    assert ran.status == 0, ran.out
+    assert ran.first.startswith("Verdict: clean.")  # what the three remove is not its merit
+    assert f"({mails.message_id(lore.three[0])}): 3 patches applied first" in ran.prose
+    ran = review(kernel, built_on_three, "--lore", lore.url, "--json")
+    (below,) = ran.json["application"]["prerequisites"]
+    assert (below["state"], below["patches"]) == ("applied", 3)
+    assert broken(ran.json, DOCUMENT) == []
+
+
+@pytest.mark.public_inbox
+def test_prerequisites_may_be_left_out(kernel: Kernel, lore: Lore, built_on_three: Path) -> None:
+    ran = review(kernel, built_on_three, "--lore", lore.url, "--no-prerequisites")
+    assert ran.status == 3
+    assert "Built on: 1 prerequisite, not applied" in ran.prose
+    ran = review(kernel, built_on_three, "--lore", "http://127.0.0.1:1")
+    assert ran.status == 3
+    assert "1 of its 1 prerequisites could not be applied" in ran.prose
+
+
 @pytest.mark.public_inbox
 def test_v2_is_reviewed_when_its_address_is_given(kernel: Kernel, lore: Lore) -> None:
     url = f"https://patch.msgid.link/{SEED_V2}"

@@ -145,7 +145,7 @@ def apply_patch(scratch: Scratch, tree: str, patch: Patch, limits: ApplyLimits) 
         subject=patch.subject,
         state=outcome.state,
         tree=None,
-        diff=outcome.diff,
+        diff=_encodable(outcome.diff),
         repaired=fixed is not None,
         repair_proof=fixed.proof if fixed else "",
         failure=outcome.failure,
@@ -300,10 +300,18 @@ def _conflict(diff: str, said: str) -> HunkFailure:
     if found := _PATCH_FAILED.search(said):
         path, line = found[1], int(found[2])
         reason = f"git apply: patch failed: {path}:{line}"
-        return HunkFailure(shown_path(path), hunk_at(diff, path, line), reason)
+        return HunkFailure(shown_path(path), _encodable(hunk_at(diff, path, line)), reason)
     reason = _first_error(said)
     path = found[1] if (found := _PATH_FAILED.search(said)) else ""
     return HunkFailure(shown_path(path), "", f"git apply: {reason}")
+
+
+def _encodable(text: str) -> str:
+    """A diff without what a repair took over from a file that is no UTF-8.
+
+    Results are handed on between processes, in UTF-8.
+    """
+    return text.encode("utf-8", "replace").decode()
 
 
 def _first_error(said: str) -> str:

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Choose the commit a series is tried on, and say why.
 
-An explicit option wins; then ``base-commit:`` if the tree has it; then the newest
-branch or tag whose files are the pre-image blobs of the patches' ``index`` lines;
-then HEAD.
+An explicit option wins; then ``base-commit:`` if the tree or a remote has it; then the
+newest branch or tag whose files are the pre-image blobs of the patches' ``index``
+lines; then the branch that the list's patches go to; then HEAD.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from reviewbot.errors import TreeError
 from reviewbot.kernel.model import Base, BaseHow
 from reviewbot.kernel.repository import Repository
-from reviewbot.series.model import Series
+from reviewbot.series.model import Patch, Prerequisite, Series
 
 MAX_CANDIDATES = 4_000
 """Branches and tags compared, newest first."""
@@ -26,9 +26,16 @@ MAX_PATHS = 200
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
-def choose_base(repo: Repository, series: Series, option: str | None) -> Base:
-    """The commit to apply ``series`` to; ``option`` is the user's own choice.
+def choose_base(
+    repo: Repository,
+    series: Series,
+    option: str | None,
+    branch: str = "",
+    prerequisites: Sequence[Prerequisite] = (),
+) -> Base:
+    """The commit to apply ``series`` to, below its ``prerequisites``.
 
+    ``option`` is the user's own choice, ``branch`` the list's, such as ``kvm/next``.
     Raises :class:`TreeError` if the option names no commit, or if nothing else
     decides and HEAD names none.
     """
@@ -36,20 +43,22 @@ def choose_base(repo: Repository, series: Series, option: str | None) -> Base:
         return _base(repo, repo.resolve(option), BaseHow.OPTION, f"{option} was asked for")
     notes = []
     if series.base_commit is not None:
-        commit = _given(repo, series.base_commit)
+        commit, note = _given(repo, series.base_commit)
         if commit is not None:
-            return _base(repo, commit, BaseHow.BASE_COMMIT, "the series names it" + _prereq(series))
-        notes.append("base-commit given but not in this tree")
-    wanted = _preimages(series)
-    if not wanted:
-        notes.append("no pre-image blobs to compare")
-    else:
-        commit, note = _by_blobs(repo, wanted)
+            return _base(repo, commit, BaseHow.BASE_COMMIT, note)
         notes.append(note)
-        if commit is not None:
-            return _base(repo, commit, BaseHow.BLOBS, "; ".join(notes) + _prereq(series))
+    ours = _try(repo, branch) if branch else None
+    commit, note = _by_preimages(repo, series, prerequisites, ours)
+    notes.append(note)
+    if commit is not None:
+        return _base(repo, commit, BaseHow.BLOBS, "; ".join(notes))
+    if ours is not None:
+        notes.append(f"used {branch}, where this list's patches go")
+        return _base(repo, ours, BaseHow.BRANCH, "; ".join(notes))
+    if branch:
+        notes.append(f"{branch} is not there")
     notes.append("used HEAD")
-    return _base(repo, _head(repo), BaseHow.HEAD, "; ".join(notes) + _prereq(series))
+    return _base(repo, _head(repo), BaseHow.HEAD, "; ".join(notes))
 
 
 def _base(repo: Repository, commit: str, how: BaseHow, why: str) -> Base:
@@ -62,21 +71,18 @@ def _base(repo: Repository, commit: str, how: BaseHow, why: str) -> Base:
     )
 
 
-def _prereq(series: Series) -> str:
-    count = len(series.prerequisites)
-    if count == 0:
-        return ""
-    return f"; {count} prerequisite patch{'es' if count > 1 else ''} not applied"
-
-
-def _given(repo: Repository, value: str) -> str | None:
-    """The commit a ``base-commit:`` line names, if it is an id and the tree has it."""
+def _given(repo: Repository, value: str) -> tuple[str | None, str]:
+    """The commit a ``base-commit:`` line names, fetched if need be, and a note either way."""
+    absent = "base-commit given but not in this tree"
     if not _COMMIT.fullmatch(value):
-        return None  # b4 reads "v6.12-rc1" as commit 6: anything but a real id is noise
-    try:
-        return repo.resolve(value)
-    except TreeError:
-        return None
+        return None, absent  # b4 reads "v6.12-rc1" as commit 6: anything but a real id is noise
+    if (commit := _try(repo, value)) is not None:
+        return commit, "the series names it"
+    asked = repo.obtain(value)
+    if asked and not asked[-1].error and (commit := _try(repo, value)) is not None:
+        return commit, f"the series names it; fetched from {asked[-1].remote}"
+    why = ", ".join(f"{each.remote} {each.error}".strip() for each in asked[:3])
+    return None, f"{absent} ({why})" if why else absent
 
 
 def _head(repo: Repository) -> str:
@@ -87,14 +93,14 @@ def _head(repo: Repository) -> str:
         raise TreeError(message) from error
 
 
-def _preimages(series: Series) -> dict[str, str]:
-    """Path to abbreviated pre-image id, of files as the series first meets them.
+def preimages(patches: Iterable[Patch]) -> dict[str, str]:
+    """Path to abbreviated pre-image id, of files as patches in this order first meet them.
 
-    A later patch's pre-image is an earlier one's result.  Files that the series
-    makes have none, and neither have ``index`` lines that git shortened too far.
+    A later patch's pre-image is an earlier one's result.  Files that the patches
+    make have none, and neither have ``index`` lines that git shortened too far.
     """
     first: dict[str, str] = {}
-    for patch in sorted(series.patches, key=lambda patch: patch.index):
+    for patch in patches:
         for change in patch.blobs:
             first.setdefault(change.path, change.before)
     usable = {
@@ -105,34 +111,56 @@ def _preimages(series: Series) -> dict[str, str]:
     return dict(list(usable.items())[:MAX_PATHS])
 
 
-def _by_blobs(repo: Repository, wanted: dict[str, str]) -> tuple[str | None, str]:
-    """The newest tip where every pre-image blob is in place, and a note either way."""
+def _by_preimages(
+    repo: Repository, series: Series, prerequisites: Sequence[Prerequisite], first: str | None
+) -> tuple[str | None, str]:
+    """The newest tip with the series' pre-image blobs, else with those below prerequisites."""
+    own = sorted(series.patches, key=lambda patch: patch.index)
+    wanted = preimages(own)
+    if not wanted:
+        return None, "no pre-image blobs to compare"
+    commit, note = _by_blobs(repo, wanted, first)
+    below = [patch for each in prerequisites for patch in each.patches]
+    if commit is None and below:
+        commit, other = _by_blobs(repo, preimages([*below, *own]), first)
+        note = f"with prerequisites {other}" if commit else note
+    return commit, note
+
+
+def _by_blobs(
+    repo: Repository, wanted: dict[str, str], first: str | None
+) -> tuple[str | None, str]:
+    """The newest tip where every pre-image blob is in place, and a note either way.
+
+    ``first`` and HEAD are preferred to newer ones that match as well.
+    """
     total = len(wanted)
     known = repo.find_blob_prefixes(wanted.values())
-    head = _try_head(repo)
-    commits = _candidates(repo, head, total)
+    head = _try(repo, "HEAD")
+    near = list(filter(None, (first, head)))
+    commits = _candidates(repo, near, total)
     if len(known) < len(set(wanted.values())):
         # Some blob is in no commit of this repository: no tip can match whole.
-        commits = commits[:1] if head else []
+        commits = commits[: len(set(near))]
     matches = _count_matches(repo, commits, wanted)
     for commit in commits:
         if matches[commit] == total:
             return commit, f"{total} of {total} pre-image blobs match"
-    if head is None or matches.get(head, 0) == 0:
+    if not near or matches[near[0]] == 0:
         return None, "pre-image blobs differ"
-    return None, f"{matches[head]} of {total} pre-image blobs match"
+    return None, f"{matches[near[0]]} of {total} pre-image blobs match"
 
 
-def _try_head(repo: Repository) -> str | None:
+def _try(repo: Repository, rev: str) -> str | None:
     try:
-        return repo.resolve("HEAD")
+        return repo.resolve(rev)
     except TreeError:
         return None
 
 
-def _candidates(repo: Repository, head: str | None, files: int) -> list[str]:
-    """HEAD first, then the tips, newest first, within the caps."""
-    commits = dict.fromkeys(([head] if head else []) + [tip.commit for tip in repo.tips])
+def _candidates(repo: Repository, near: Sequence[str], files: int) -> list[str]:
+    """The near ones first, then the tips, newest first, within the caps."""
+    commits = dict.fromkeys([*near, *(tip.commit for tip in repo.tips)])
     return list(commits)[: min(MAX_CANDIDATES, max(1, MAX_QUERIES // files))]
 
 

@@ -36,6 +36,8 @@ PREFIX = "reviewbot-"
 _CHUNK = 1 << 16
 _BY_LIMIT = (-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL)
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PROXIES_UPPER = ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 # Given as GIT_CONFIG_COUNT/KEY/VALUE: these win over every configuration file.
 _CONFIG: Mapping[str, str] = {
@@ -111,13 +113,22 @@ class Completed:
     stderr: str
 
 
-def environment(git_dir: Path, index: Path | None = None, *, small: bool = False) -> dict[str, str]:
+def environment(
+    git_dir: Path,
+    index: Path | None = None,
+    *,
+    small: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """The whole environment of a git child working on ``git_dir``.
 
-    With ``small`` packs are mapped in small windows, as RLIMIT_AS needs.
+    With ``small`` packs are mapped in small windows, as RLIMIT_AS needs.  ``settings``
+    are configuration values that win over this module's; with them the user's proxy
+    is known, since only what talks to a remote has any.
     """
-    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    config = {**_CONFIG, **(_SMALL_WINDOWS if small else {})}
+    names = _INHERITED if settings is None else (*_INHERITED, *_PROXIES, *_PROXIES_UPPER)
+    env = {name: os.environ[name] for name in names if name in os.environ}
+    config = {**_CONFIG, **(_SMALL_WINDOWS if small else {}), **(settings or {})}
     env |= {
         "HOME": str(git_dir),
         "LC_ALL": "C",
@@ -150,18 +161,20 @@ def run(
     index: Path | None = None,
     limits: Limits | None = None,
     accept: Sequence[int] = (0,),
+    settings: Mapping[str, str] | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run ``git ARGS`` on a private repository and wait for its end.
 
     ``data`` is its standard input, ``index`` its index file, ``accept`` the exit
-    statuses that are answers rather than failures, ``extra`` more environment.
+    statuses that are answers rather than failures, ``settings`` as :func:`environment`
+    has them, ``extra`` more environment.
 
     Raises :class:`GitError` for any other status, and its kind :class:`LimitError`
     when a limit is passed; the child is dead by then.
     """
     limits = limits or Limits()
-    child = start(git_dir, args, index=index, limits=limits, extra=extra)
+    child = start(git_dir, args, index=index, limits=limits, settings=settings, extra=extra)
     try:
         stdout, stderr = _exchange(child, data, limits, args[0])
     finally:
@@ -183,6 +196,7 @@ def start(
     *,
     index: Path | None = None,
     limits: Limits | None = None,
+    settings: Mapping[str, str] | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``git ARGS`` with three pipes; the caller must :func:`stop` it."""
@@ -194,7 +208,8 @@ def start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=git_dir,
-            env=environment(git_dir, index, small=limits.memory is not None) | dict(extra or {}),
+            env=environment(git_dir, index, small=limits.memory is not None, settings=settings)
+            | dict(extra or {}),
             start_new_session=True,
         )
     except FileNotFoundError as error:
@@ -274,25 +289,30 @@ def _feed(fd: int, rest: memoryview) -> memoryview:
 
 
 @contextmanager
-def private_repository(objects: Path) -> Iterator[Path]:
+def private_repository(*objects: Path) -> Iterator[Path]:
     """An empty bare repository in a temporary directory that also reads ``objects``.
 
-    ``objects`` is another repository's object directory.  The directory honours
+    ``objects`` are other repositories' object directories.  The directory honours
     ``TMPDIR`` and is gone afterwards, also after an exception or SIGTERM.
 
     Raises :class:`ServiceError` if no temporary directory can be made.
     """
     with private_directory() as directory:
         git_dir = directory / "git"
-        git_dir.mkdir()
-        init = ["init", "--quiet", "--bare", "--template=", "--object-format=sha1"]
-        run(git_dir, [*init, "--initial-branch=none", str(git_dir)])
-        info = git_dir / "info"
-        info.mkdir(exist_ok=True)
-        (info / "attributes").write_text(_ATTRIBUTES)
-        alternates = git_dir / "objects" / "info" / "alternates"
-        alternates.write_bytes(os.fsencode(objects) + b"\n")
+        make_repository(git_dir, *objects)
         yield git_dir
+
+
+def make_repository(git_dir: Path, *objects: Path) -> None:
+    """Make an empty bare repository that also reads ``objects``; nothing may be there yet."""
+    git_dir.mkdir()
+    init = ["init", "--quiet", "--bare", "--template=", "--object-format=sha1"]
+    run(git_dir, [*init, "--initial-branch=none", str(git_dir)])
+    info = git_dir / "info"
+    info.mkdir(exist_ok=True)
+    (info / "attributes").write_text(_ATTRIBUTES)
+    alternates = git_dir / "objects" / "info" / "alternates"
+    alternates.write_bytes(b"".join(os.fsencode(each) + b"\n" for each in objects))
 
 
 @contextmanager

@@ -45,6 +45,8 @@ class Located:
     """FETCH_HEAD and its like to the first object id in them."""
     shallow: str
     """The ``shallow`` file: commits whose parents were not fetched, one id a line."""
+    more: tuple[Path, ...] = ()
+    """Object directories beside :attr:`objects`."""
 
 
 def locate(path: Path) -> Located:

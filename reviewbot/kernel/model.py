@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from reviewbot.series.model import Reference
+
 
 class BaseHow(StrEnum):
     """What decided the base."""
@@ -14,6 +16,8 @@ class BaseHow(StrEnum):
     OPTION = "option"
     BASE_COMMIT = "base-commit"
     BLOBS = "blobs"
+    BRANCH = "branch"
+    """The one that the list's patches go to, as configured."""
     HEAD = "head"
 
 
@@ -152,12 +156,81 @@ class PatchApplication:
         }
 
 
+class PrerequisiteState(StrEnum):
+    """What became of something that a series is built on."""
+
+    APPLIED = "applied"
+    IN_BASE = "in-base"
+    """The base has it already."""
+    IN_SERIES = "in-series"
+    """It is a patch of the series itself."""
+    NOT_FOUND = "not-found"
+    CONFLICT = "conflict"
+    """It does not apply, so none of it was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrerequisiteResult:
+    """A prerequisite and what became of it."""
+
+    reference: Reference
+    state: PrerequisiteState
+    patches: int = 0
+    """How many of its patches went on."""
+    subject: str = ""
+    message_id: str = ""
+    note: str = ""
+    """Why it did not go on, or where it was found, one clause."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "reference": self.reference.to_dict(),
+            "state": self.state.value,
+            "patches": self.patches,
+            "subject": self.subject,
+            "message_id": self.message_id,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Where a patch met the base, who changed the base there, and where it does apply."""
+
+    path: str
+    commit: str = ""
+    """Full id of the commit below the base that last touched the lines; empty if not known."""
+    subject: str = ""
+    """Of that commit."""
+    applies_to: str = ""
+    """A tag or branch on which the whole series applies; empty if none was found."""
+    applies_commit: str = ""
+    """Full id of the commit it stands for."""
+    tried: int = 0
+    """States of the files that it was tried on to find that one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "commit": self.commit or None,
+            "subject": self.subject,
+            "applies_to": self.applies_to or None,
+            "applies_commit": self.applies_commit or None,
+            "tried": self.tried,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """What came of the series: one entry a patch tried, in order."""
 
     state: ApplyState
     patches: tuple[PatchApplication, ...]
+    start: str = ""
+    """The tree that the series was put on: the base's, with the prerequisites."""
+    prerequisites: tuple[PrerequisiteResult, ...] = ()
+    conflict: Conflict | None = None
+    """More about the conflict that stopped the series, if one did."""
 
     @property
     def failed(self) -> PatchApplication | None:
@@ -172,4 +245,6 @@ class Application:
         return {
             "state": self.state.value,
             "patches": [patch.to_dict() for patch in self.patches],
+            "prerequisites": [each.to_dict() for each in self.prerequisites],
+            "conflict": self.conflict.to_dict() if self.conflict else None,
         }

@@ -6,7 +6,8 @@ Neither ever has git open the user's repository: its references are copied as a
 snapshot (:mod:`reviewbot.kernel.locate`), its objects are borrowed by
 ``objects/info/alternates``.  So ``origin/master``, ``v6.12``, ``HEAD~3``, short
 ids and ``A..B`` work as usual, while what depends on the user's configuration or
-reflogs (``@{upstream}``, ``HEAD@{1}``) is refused with a sentence.
+reflogs (``@{upstream}``, ``HEAD@{1}``) is refused with a sentence.  What remotes have
+beside that is the matter of :mod:`reviewbot.kernel.mirror`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Self
 from reviewbot.errors import TreeError
 from reviewbot.kernel import git
 from reviewbot.kernel.locate import Located, locate
+from reviewbot.kernel.mirror import Fetched, Mirror
 from reviewbot.kernel.objects import ObjectStore
 
 MAX_TIPS = 20_000
@@ -53,32 +55,46 @@ class Tip:
 class Repository(ObjectStore):
     """A git repository opened for reading. Close it, or use it with ``with``."""
 
-    def __init__(self, path: Path, located: Located) -> None:
+    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
         """Use :meth:`open`."""
         self.path = path
-        self.objects = located.objects
-        self._located = located
+        self._mirror = mirror
+        self._located = _locate(path, mirror)
         self._stack = ExitStack()
-        git_dir = self._stack.enter_context(git.private_repository(located.objects))
+        git_dir = self._stack.enter_context(git.private_repository(*self.objects))
         super().__init__(git_dir)
         try:
-            _write_snapshot(git_dir, located)
+            _write_snapshot(git_dir, self._located)
         except BaseException:
             self._stack.close()
             raise
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the checkout, worktree or bare repository at ``path``.
+    def open(cls, path: Path, mirror: Mirror | None = None) -> Self:
+        """Open the checkout, worktree or bare repository at ``path``, and its mirror.
 
         Raises :class:`TreeError` if there is none, if it has no commits, or if
         it is of a kind that is not supported.
         """
-        path = path.expanduser()
-        located = locate(path)
-        if not located.refs and not _FULL_ID.fullmatch(located.head or ""):
-            raise TreeError(f"{path} has no commits yet: name a kernel checkout")
-        return cls(path, located)
+        return cls(path.expanduser(), mirror)
+
+    @property
+    def objects(self) -> tuple[Path, ...]:
+        """The object directories that are borrowed from."""
+        return (self._located.objects, *self._located.more)
+
+    def obtain(self, commit: str) -> tuple[Fetched, ...]:
+        """Have the mirror's remotes asked for a commit (:meth:`Mirror.fetch_commit`).
+
+        Without a mirror nobody is asked.
+        """
+        if self._mirror is None:
+            return ()
+        asked = self._mirror.fetch_commit(commit)
+        self._located = _locate(self.path, self._mirror)
+        self.__dict__.pop("tips", None)
+        _write_snapshot(self.git_dir, self._located)
+        return asked
 
     def close(self) -> None:
         """End the children and remove the private directory."""
@@ -144,7 +160,7 @@ class Scratch(ObjectStore):
 
     def __init__(self, repository: Repository) -> None:
         self._stack = ExitStack()
-        super().__init__(self._stack.enter_context(git.private_repository(repository.objects)))
+        super().__init__(self._stack.enter_context(git.private_repository(*repository.objects)))
         self.index = self.git_dir / "reviewbot.index"
         self.indexed = ""
         """The tree that the index stands for; empty if that is not known."""
@@ -159,6 +175,16 @@ class Scratch(ObjectStore):
         """End the children and remove the private directory."""
         super().close()
         self._stack.close()
+
+
+def _locate(path: Path, mirror: Mirror | None) -> Located:
+    located = locate(path)
+    if not located.refs and not _FULL_ID.fullmatch(located.head or ""):
+        raise TreeError(f"{path} has no commits yet: name a kernel checkout")
+    if mirror is None:
+        return located
+    mirror.prepare()
+    return mirror.beside(located)
 
 
 def _write_snapshot(git_dir: Path, located: Located) -> None:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Link a whole tree: names first, then lock wrappers in rounds, then the graph.
 
-The work on files runs in processes that inherit the tables by fork, so memory does
-not grow with their number.  They answer in arrays and packed bytes; what is left
-to this process is numbering and writing.
+The work on files is done in other processes (:mod:`reviewbot.locking.chunks`); what is
+left to this one is numbering and writing.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from operator import itemgetter
 from typing import TypeVar
 
 import msgspec
@@ -22,15 +22,27 @@ from numpy.typing import NDArray
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking import store as store_module
 from reviewbot.locking.cache import FactsCache
-from reviewbot.locking.effects import Effects, Walk
-from reviewbot.locking.facts import FileFacts, called_as, callees
+from reviewbot.locking.chunks import (
+    LOCAL,
+    Linked,
+    Summarized,
+    Task,
+    Worker,
+    fed,
+    likely_summaries,
+    links,
+    set_up,
+    summaries,
+    work_here,
+)
+from reviewbot.locking.effects import Effects
+from reviewbot.locking.facts import called_as
 from reviewbot.locking.graph import (
     Columns,
     Ids,
     Numbering,
     Rows,
     build_arrays,
-    collect_file,
     columns_of,
     concatenate,
 )
@@ -38,24 +50,26 @@ from reviewbot.locking.index import (
     CHUNK,
     Progress,
     Settings,
-    complete_facts,
     fan_out,
     name_key,
     quiet,
     read_heads,
     sources,
 )
-from reviewbot.locking.link import Linker, Queue, Queueing, Registration
+from reviewbot.locking.link import Queue, Queueing, Registration
 from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import definer_types
 from reviewbot.locking.store import Content, FileEntry, Store, StoreError
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
-from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names
+from reviewbot.locking.wrappers import (
+    ROUNDS,
+    function_refs,
+    is_likely,
+    wrapper_names,
+)
 
 R = TypeVar("R")
 _KEEP_STORES = 3
-_LOCAL = 1 << 30
-"""Callables from here on are numbered by a chunk for itself."""
 
 
 def open_store(
@@ -109,10 +123,17 @@ class _Build:
         self._symbols = MemorySymbols()
         self._entries: list[FileEntry] = []
         self._blobs = dict(sorted(files.items()))
+        self._refs: list[FunctionRef] = []
+        """By number."""
         self._ends: dict[int, int] = {}
-        self._callees = _Callees()
+        self._callees = Callees()
         self._walks: dict[int, bytes] = {}
         self._stale: frozenset[str] = frozenset()
+        self._wrappers: frozenset[str] = frozenset()
+        self._likely: set[int] = set()
+        """Numbers of the files with functions that look like wrappers."""
+        self._shared: list[tuple[str, int]] = []
+        """(name, number of its file) of the functions that other files can call."""
 
     def run(self) -> None:
         self._declare()
@@ -127,34 +148,54 @@ class _Build:
         read = read_heads(self._objects, blobs, self._settings, self._progress)
         for path, (blob, head, called) in zip(self._blobs, read, strict=True):
             entry = FileEntry(path, blob, number, len(head.functions))
+            place = len(self._entries)
             self._entries.append(entry)
+            if any(is_likely(path, function.name) for function in head.functions):
+                self._likely.add(place)
             self._callees.add(called)
             self._symbols.add_declarations(path, head, definers)
             for ref, end in function_refs(path, head, number):
                 self._symbols.add_function(ref)
+                self._refs.append(ref)
+                if is_shared(ref):
+                    self._shared.append((ref.name, place))
                 self._ends[ref.id] = end
             number += entry.count
         self._callees.index()
 
-    def _tasks(self, names: frozenset[str] | None) -> list[_Task]:
-        """The files that call one of *names*, in chunks; all files for None."""
-        entries = self._entries
-        if names is not None:
-            entries = [entries[number] for number in self._callees.files(names)]
+    def _tasks(self, numbers: Iterable[int], names: frozenset[str] | None = None) -> list[Task]:
+        """Files in chunks; with *names*, only functions that call one of these are meant."""
+        entries = [self._entries[number] for number in sorted(numbers)]
         # the files of one directory go to several workers: some have most of the locks
         count = max(1, -(-len(entries) // CHUNK))
-        return [_Task(tuple(entries[n::count]), names) for n in range(count) if entries]
+        return [Task(tuple(entries[n::count]), names) for n in range(count) if entries]
 
     def _find_wrappers(self) -> None:
-        """Summaries of all functions, in rounds: a wrapper of a wrapper takes one more."""
-        known: frozenset[str] = frozenset()
+        """Summaries of all functions, callees before callers as far as that is cheap to say.
+
+        First come the functions that look like wrappers, then the files that others call;
+        when the rest is walked, it is known what its callees do, and little is walked again.
+        """
+        everything = frozenset(range(len(self._entries)))
+        called = self._callees.called(self._shared)
+        self._summarize("finding lock wrappers", self._likely, self._likely, likely=True)
+        self._summarize("walking what others call", called, called)
+        self._summarize("walking the rest", everything - called, everything)
+
+    def _summarize(
+        self, stage: str, first: AbstractSet[int], among: AbstractSet[int], likely: bool = False
+    ) -> None:
+        """Summaries of the files *first*, then in rounds of the callers *among* what has changed.
+
+        A wrapper of a wrapper takes one more round.
+        """
         self._stale = frozenset()
-        changed: frozenset[str] | None = None
+        tasks = self._tasks(first)
         for round_ in range(ROUNDS):
             updates: dict[int, Effects | None] = {}
-            stage = f"finding lock wrappers {round_ + 1}"
-            for packed in self._map(_summaries, self._tasks(changed), stage):
-                part = msgspec.msgpack.decode(packed, type=_Summarized)
+            work = likely_summaries if likely else summaries
+            for packed in self._map(work, tasks, f"{stage} {round_ + 1}"):
+                part = msgspec.msgpack.decode(packed, type=Summarized)
                 updates.update(part.effects)
                 self._walks.update(part.walks)
                 for number in part.gone:
@@ -164,9 +205,10 @@ class _Build:
             changed = wrappers | {ref.name for ref in new if is_shared(ref)} - self._table
             if not changed:
                 return
-            self._feed(wrappers - known)
-            known |= wrappers
-        self._stale = frozenset(map(called_as, changed or ()))
+            self._feed(wrappers - self._wrappers)
+            self._wrappers |= wrappers
+            tasks = self._tasks(among & frozenset(self._callees.files(changed)), changed)
+        self._stale = frozenset(map(called_as, changed))
 
     @property
     def _table(self) -> frozenset[str]:
@@ -176,31 +218,34 @@ class _Build:
     def _apply(self, updates: Mapping[int, Effects | None]) -> list[FunctionRef]:
         """Take in new summaries; the functions that have changed."""
         new = [
-            msgspec.structs.replace(ref, effects=updates[ref.id])
-            for ref in self._symbols.all_functions()
-            if ref.id in updates and updates[ref.id] != ref.effects
+            msgspec.structs.replace(self._refs[number], effects=effects)
+            for number, effects in sorted(updates.items(), key=itemgetter(0))
+            if effects != self._refs[number].effects
         ]
         self._symbols.replace_functions(new)
+        for ref in new:
+            self._refs[ref.id] = ref
         return new
 
     def _feed(self, wrappers: frozenset[str]) -> None:
         """Get the flows of functions that call a wrapper and were read without one."""
         if not wrappers:
             return
+        tasks = self._tasks(self._callees.files(wrappers), wrappers)
         with FactsCache(self._settings.facts_path) as cache:
-            for made in self._map(_fed, self._tasks(wrappers), "reading callers of wrappers"):
+            for made in self._map(fed, tasks, "reading callers of wrappers"):
                 cache.put(made)
 
-    def _map(self, work: Callable[[_Task], R], tasks: list[_Task], stage: str) -> Iterator[R]:
+    def _map(self, work: Callable[[Task], R], tasks: list[Task], stage: str) -> Iterator[R]:
         """Run *work* over *tasks* in processes that see what is known by now."""
         self._progress(stage, 0, len(tasks))
-        worker = _LinkWorker(
+        worker = Worker(
             self._objects.git_dir, self._symbols, self._settings, self._walks, self._stale
         )
         if len(tasks) > 1:
-            results = fan_out(self._settings, work, tasks, _set_up_link, worker)
+            results = fan_out(self._settings, work, tasks, set_up, worker)
         else:
-            results = _work_here(work, tasks, worker)
+            results = work_here(work, tasks, worker)
         for done, result in enumerate(results, 1):
             self._progress(stage, done, len(tasks))
             yield result
@@ -214,8 +259,8 @@ class _Build:
         queues: list[tuple[Queue, str]] = []
         undefined: list[tuple[str, str]] = []
         locks = unknown = 0
-        for packed in self._map(_links, self._tasks(None), "linking"):
-            part = msgspec.msgpack.decode(packed, type=_Linked)
+        for packed in self._map(links, self._tasks(range(len(self._entries))), "linking"):
+            part = msgspec.msgpack.decode(packed, type=Linked)
             parts.append(_Arrays.of(part, numbering))
             details.update(part.details)
             registrations.extend(part.registrations)
@@ -248,30 +293,13 @@ class _Build:
             undefined=tuple(undefined),
             arrays=arrays,
             directories=directories,
-            wrappers=wrapper_names(self._symbols.all_functions()) - self._table,
+            wrappers=wrapper_names(self._refs) - self._table,
         )
         about = {"tree": self._tree, "locks": locks, "unknown": unknown}
         store_module.write(self._settings.store_path(self._tree), content, about)
 
 
-class _Task(msgspec.Struct, frozen=True):
-    """A chunk of files; with *changed*, only functions that call one of these names."""
-
-    chunk: tuple[FileEntry, ...]
-    changed: frozenset[str] | None
-
-
-class _Summarized(msgspec.Struct, frozen=True, array_like=True):
-    """The summaries of a chunk."""
-
-    effects: dict[int, Effects | None]
-    walks: dict[int, bytes]
-    """Packed walks by function."""
-    gone: list[int]
-    """Functions whose earlier walk no longer holds."""
-
-
-class _Callees:
+class Callees:
     """Which files call a name: pairs of a name's key and a file's number, sorted."""
 
     def __init__(self) -> None:
@@ -291,6 +319,16 @@ class _Callees:
         self._keys, self._files = keys[order], np.repeat(np.arange(len(lengths)), lengths)[order]
         self._parts = []
 
+    def called(self, functions: Sequence[tuple[str, int]]) -> frozenset[int]:
+        """Numbers of the files with one of *functions* (name, file) that another file calls."""
+        keys = np.fromiter((name_key(called_as(name)) for name, _ in functions), np.uint32)
+        own = np.fromiter((file for _, file in functions), np.int64)
+        first = np.searchsorted(self._keys, keys, "left")
+        calls = np.searchsorted(self._keys, keys, "right") - first
+        once = calls == 1
+        calls[once] -= self._files[first[once]] == own[once]
+        return frozenset(own[calls > 0].tolist())
+
     def files(self, names: Iterable[str]) -> list[int]:
         """Numbers of the files that call one of *names*, in order; a few more may be among them."""
         keys = np.unique(np.fromiter((name_key(called_as(name)) for name in names), np.uint32))
@@ -301,24 +339,6 @@ class _Callees:
         return numbers
 
 
-class _Linked(msgspec.Struct, frozen=True, array_like=True):
-    """A linked chunk; its virtual callables and nodes are numbered from 0 (see _LOCAL)."""
-
-    calls: bytes
-    actions: bytes
-    holds: bytes
-    releases: bytes
-    callables: list[str]
-    nodes: list[str]
-    details: dict[int, bytes]
-    registrations: list[Registration]
-    queueings: list[tuple[Queueing, str]]
-    queues: list[tuple[Queue, str]]
-    locks: int
-    unknown: int
-    undefined: list[tuple[str, str]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Arrays:
     """A chunk's rows with the tree's numbers."""
@@ -326,13 +346,13 @@ class _Arrays:
     columns: Columns
 
     @classmethod
-    def of(cls, part: _Linked, numbering: Numbering) -> _Arrays:
+    def of(cls, part: Linked, numbering: Numbering) -> _Arrays:
         callables = np.array([numbering.callable(name) for name in part.callables], np.int32)
         nodes = np.array([numbering.node(name) for name in part.nodes], np.int32)
 
         def callable_(column: Ids) -> Ids:
-            local = column >= _LOCAL
-            column[local] = callables[column[local] - _LOCAL]
+            local = column >= LOCAL
+            column[local] = callables[column[local] - LOCAL]
             return column
 
         calls = _unpack(part.calls, 3)
@@ -358,139 +378,3 @@ class _Arrays:
 def _unpack(data: bytes, width: int) -> tuple[Ids, ...]:
     table = np.frombuffer(data, np.int32).reshape(width, -1)
     return tuple(np.array(column) for column in table)
-
-
-@dataclass(frozen=True, slots=True)
-class _LinkWorker:
-    """What a worker sees: inherited by fork, not copied."""
-
-    git_dir: Path
-    symbols: MemorySymbols
-    settings: Settings
-    walks: Mapping[int, bytes]
-    stale: frozenset[str]
-
-
-_link_worker: _LinkWorker | None = None
-_link_cache: FactsCache | None = None
-
-
-def _set_up_link(worker: _LinkWorker) -> None:
-    global _link_worker, _link_cache  # noqa: PLW0603 - kept between a pool's tasks
-    _link_worker = worker
-    _link_cache = FactsCache(worker.settings.facts_path)
-
-
-def _work_here(
-    work: Callable[[_Task], R], tasks: Iterable[_Task], worker: _LinkWorker
-) -> Iterator[R]:
-    """What :func:`fan_out` does, for a task or two that are not worth a process."""
-    global _link_worker, _link_cache  # noqa: PLW0603 - where the work looks for it
-    _set_up_link(worker)
-    try:
-        yield from map(work, tasks)
-    finally:
-        _worker()[1].close()
-        _link_worker = _link_cache = None
-
-
-def _worker() -> tuple[_LinkWorker, FactsCache]:
-    assert _link_worker is not None  # noqa: S101 - set by the pool's initialiser
-    assert _link_cache is not None  # noqa: S101 - set by the pool's initialiser
-    return _link_worker, _link_cache
-
-
-def _chunk_facts(chunk: Iterable[FileEntry]) -> Iterator[tuple[FileEntry, FileFacts]]:
-    """The facts of a chunk; what has gone from the cache or is damaged is made again."""
-    worker, cache = _worker()
-    entries = list(chunk)
-    found = cache.get([entry.blob for entry in entries])
-    missing = [entry.blob for entry in entries if entry.blob not in found]
-    if missing:
-        with ObjectStore(worker.git_dir) as objects:
-            names = worker.settings.primitives.flow_names
-            found.update(complete_facts(objects, cache, missing, names)[0])
-    for entry in entries:
-        yield entry, found[entry.blob]
-
-
-def _fed(task: _Task) -> list[tuple[str, bytes]]:
-    worker, cache = _worker()
-    names = worker.settings.primitives.flow_names | (task.changed or frozenset())
-    with ObjectStore(worker.git_dir) as objects:
-        _, made = complete_facts(objects, cache, [e.blob for e in task.chunk], names)
-    return made
-
-
-def _summaries(task: _Task) -> bytes:
-    worker, _ = _worker()
-    linker = Linker.of(worker.symbols, worker.settings.primitives)
-    out = _Summarized({}, {}, [])
-
-    def keep(number: int, walk: Walk | None) -> None:
-        if walk is None:
-            out.walks.pop(number, None)
-            out.gone.append(number)
-        else:
-            out.walks[number] = msgspec.msgpack.encode(walk)
-
-    for entry, facts in _chunk_facts(task.chunk):
-        refs = {place: entry.first + place for place in range(entry.count)}
-        out.effects.update(summarize_file(linker, entry.path, facts, refs, task.changed, keep))
-    return msgspec.msgpack.encode(out)
-
-
-def _links(task: _Task) -> bytes:
-    worker, _ = _worker()
-    linker = Linker.of(worker.symbols, worker.settings.primitives)
-    numbering = Numbering(_LOCAL, 0, {}, {})
-    rows = Rows()
-    details: dict[int, bytes] = {}
-    registrations: list[Registration] = []
-    queueings: list[tuple[Queueing, str]] = []
-    queues: list[tuple[Queue, str]] = []
-    undefined: list[tuple[str, str]] = []
-    locks = unknown = 0
-    for entry, facts in _chunk_facts(task.chunk):
-        numbers = {place: entry.first + place for place in range(entry.count)}
-        linked = linker.link(entry.path, facts, numbers, _known_walks(worker, entry, facts))
-        collect_file(linked, numbering, rows)
-        for function in linked.functions:
-            if function.uses or function.actions or function.imbalances:
-                details[function.id] = msgspec.msgpack.encode(function)
-        registrations.extend(linked.registrations)
-        queueings.extend((q, entry.path) for q in linked.queueings)
-        queues.extend((q, entry.path) for q in linked.queues)
-        locks += linked.locks
-        unknown += linked.unknown
-        undefined.extend((name, entry.path) for name in linked.undefined)
-    columns = columns_of(rows)
-    return msgspec.msgpack.encode(
-        _Linked(
-            _pack(columns.calls), _pack(columns.actions), _pack(columns.holds),
-            _pack(columns.releases), list(numbering.new), list(numbering.new_nodes), details,
-            registrations, queueings, queues, locks, unknown, undefined,
-        )
-    )  # fmt: skip
-
-
-def _known_walks(
-    worker: _LinkWorker, entry: FileEntry, facts: FileFacts
-) -> Callable[[int], Walk | None]:
-    """The walks of a file's functions that were kept and still hold."""
-
-    def walk_of(number: int) -> Walk | None:
-        packed = worker.walks.get(number)
-        function = facts.functions[number - entry.first]
-        if packed is None or not worker.stale.isdisjoint(callees(function)):
-            return None
-        return _WALK_DECODER.decode(packed)
-
-    return walk_of
-
-
-_WALK_DECODER = msgspec.msgpack.Decoder(Walk)
-
-
-def _pack(columns: tuple[Ids, ...]) -> bytes:
-    return np.concatenate(columns).tobytes()

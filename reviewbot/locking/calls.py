@@ -42,7 +42,7 @@ class Calls:
         record: Record,
         thorough: bool,
     ) -> None:
-        self._class_of = class_of
+        self._class_of = cache(class_of)
         self._blocks = flow.blocks
         self._variant = variant
         self._at = 0
@@ -52,6 +52,7 @@ class Calls:
         self._effects_of = cache(lookup)
         self._own: frozenset[str] | None = None
         self._mentions: dict[str, set[str]] = {}
+        self._names: dict[tuple[str, Event], str] = {}
         self._interest: Interest = find_interest(
             flow.blocks, function.locals, self._effects_of, thorough
         )
@@ -79,7 +80,7 @@ class Calls:
 
     def _event(self, event: Event, states: list[State]) -> list[State]:
         if event.name == "=":
-            after = [self._moved(state, event) for state in states]
+            after = [self._moved(state, event) if state.held else state for state in states]
             if event.args and event.args[0].startswith("?"):
                 after = [told for state in after for told in self._told_apart(state, event)]
             return [self._assigned(state, event) for state in after]
@@ -90,7 +91,9 @@ class Calls:
                 self._record.point(event, state)
             else:
                 self._record.nothing_released(event)
-            called = self._called(self._moved(state, event), event, effects)
+            called = self._moved(state, event) if state.held else state
+            if called.known:
+                called = self._called(called, event, effects)
             if effects is None:
                 out.append(called)
             else:
@@ -104,7 +107,7 @@ class Calls:
         that walks a list hand over hand does.
         """
         target = event.result
-        if not state.held or not target.isidentifier():
+        if not target.isidentifier():
             return state
         source = event.args[0][1:] if event.name == "=" and event.args else ""
         source = source if event.args and event.args[0].startswith("=") else ""
@@ -136,8 +139,6 @@ class Calls:
     def _called(self, state: State, event: Event, effects: Effects | None) -> State:
         """After a call its result is new, and what it was given the address of may be."""
         known = state.known
-        if not known:
-            return state
         if event.result and not (event.result.endswith(")") and effects is None):
             known = self._forget(known, event.result)  # else a test that comes out as before
         for argument in event.args:
@@ -153,8 +154,9 @@ class Calls:
             words = self._interest.words
             mentions = {base for base in words if target in words[base]} | {target}
             self._mentions[target] = mentions
-        stale = [fact for fact in known if knowledge.base_of(fact[0]) in mentions]
-        return known.difference(stale) if stale else known
+        if mentions.isdisjoint(knowledge.bases_of(known)):
+            return known
+        return known.difference([fact for fact in known if knowledge.base_of(fact[0]) in mentions])
 
     def _apply(self, event: Event, effects: Effects, state: State) -> list[State]:
         states = [state]
@@ -253,7 +255,10 @@ class Calls:
         return here, knowledge.holds(known, here) if argument else None
 
     def _named(self, effect: Effect, event: Event) -> str:
-        lock = substitute(effect.lock, event.args, self._locals)
+        key = (effect.lock, event)
+        lock = self._names.get(key)
+        if lock is None:
+            lock = self._names[key] = substitute(effect.lock, event.args, self._locals)
         return lock or (f"={effect.cls}" if effect.cls else "")
 
     def _class(self, lock: str, hint: str = "") -> str:

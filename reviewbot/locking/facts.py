@@ -406,11 +406,12 @@ def _callers_among(clean: bytes, macros: Iterable[Macro]) -> Iterator[Macro]:
 
 def worth_a_flow(names: AbstractSet[str], vocabulary: AbstractSet[str]) -> bool:
     """Whether a function that makes these calls can hold, wait for or register anything."""
-    return not names.isdisjoint(vocabulary) or any(map(_speaks_of_locks, names))
+    return not names.isdisjoint(vocabulary) or any(map(speaks_of_locks, names))
 
 
 @lru_cache(1 << 16)
-def _speaks_of_locks(name: str) -> bool:
+def speaks_of_locks(name: str) -> bool:
+    """Whether a function of this name may be a lock's or a wrapper of one."""
     return _LOCK_WORD.search(name) is not None
 
 

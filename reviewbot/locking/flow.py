@@ -116,7 +116,7 @@ class _Walker(Calls):
             if visits > MAX_VISITS:
                 return True
             number, state = work.pop()
-            if state.known:
+            if state.known and not knowledge.bases_of(state.known) <= self._interest.live[number]:
                 state = self._project(state, number)
             states = seen[number]
             if state in states:
@@ -151,7 +151,7 @@ class _Walker(Calls):
         """The state without what no later branch asks for."""
         live = self._interest.live[number]
         dead = [f for f in state.known if knowledge.base_of(f[0]) not in live]
-        return state.knowing(state.known.difference(dead)) if dead else state
+        return state.knowing(state.known.difference(dead))
 
     # jumps
 
@@ -171,14 +171,14 @@ class _Walker(Calls):
     def _branch(
         self, number: int, key: str, targets: tuple[int, ...], state: State
     ) -> list[tuple[int, State]]:
-        answer = knowledge.decide(state.known, key) if key else None
+        answer = knowledge.decide(state.known, key) if key and state.known else None
         if answer is not None:
             return [(targets[0 if answer else 1], state)]
+        if key not in self._interest.keys:
+            return [(target, self._around(number, target, state)) for target in targets]
         out: list[tuple[int, State]] = []
         for target, value in zip(targets, (True, False), strict=True):
-            known: Knowledge | None = state.known
-            if key in self._interest.keys:
-                known = knowledge.learn(state.known, key, value)
+            known = knowledge.learn(state.known, key, value)
             if known is not None:
                 out.append((target, self._around(number, target, state.knowing(known))))
         return out

@@ -74,7 +74,7 @@ class History:
         self._between: dict[int, Snapshot] = {}
         ends = (views[0], views[-1])
         finders = [self._finder(view) for view in ends]
-        self._volatile = _volatile(finders, [numbers(view, changed) for view in ends], changed)
+        self._volatile = volatile(finders, [numbers(view, changed) for view in ends], changed)
         self.first, self.last = (self._snapshot(finder) for finder in finders)
 
     def _finder(self, view: View) -> Finder:
@@ -157,7 +157,7 @@ def wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]
     return tuple(sorted(view.runs_as(function))), tuple(view.tables_of(function))
 
 
-def _volatile(
+def volatile(
     finders: Sequence[Finder], found: Sequence[dict[Spot, list[int]]], changed: set[Spot]
 ) -> dict[Spot, frozenset[str]]:
     """For each function the nodes that it does not block on in every tree.

@@ -68,6 +68,12 @@ def base_of(key: str) -> str:
 
 
 @lru_cache(maxsize=1 << 14)
+def bases_of(known: Knowledge) -> frozenset[str]:
+    """All expressions of which something is known."""
+    return frozenset(base_of(key) for key, _ in known)
+
+
+@lru_cache(maxsize=1 << 14)
 def is_constant(text: str) -> bool:
     """Whether *text* is a number or a name in capitals (or several, or'ed)."""
     return bool(text) and _CONSTANT.match(text) is not None and text != "NULL"

@@ -150,6 +150,28 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A place on a hazard's cycle."""
+
+    what: str
+    """"lock", "SRCU grace period", "work item" and the like."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """``source → target``: what holds, or is, the one can wait for the other."""
+
+    source: Node
+    target: Node
+    before: tuple[str, ...]
+    """The functions that make it so before the series, or the rule of the kernel that
+    does; empty if it is not so."""
+    after: tuple[str, ...]
+    """The same after the series."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hazard:
     """One hazard and what the series did to it."""
 
@@ -166,6 +188,8 @@ class Hazard:
     """What else would have to happen, for a conditional hazard."""
     patch: int | None = None
     """1-based patch that decided :attr:`state`; None while it remains."""
+    edges: tuple[Edge, ...] = ()
+    """The cycle in order, for a drawing; empty where there is none."""
 
     @property
     def id(self) -> str:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from reviewbot.errors import ConfigError
+
+T = TypeVar("T")
 
 
 class Role(StrEnum):
@@ -123,6 +125,19 @@ class Primitives(Mapping[str, Primitive]):
 
     def __getitem__(self, name: str) -> Primitive:
         return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> Primitive | None: ...
+
+    @overload
+    def get(self, name: str, default: Primitive | T, /) -> Primitive | T: ...
+
+    def get(self, name: str, default: Primitive | T | None = None, /) -> Primitive | T | None:
+        """As of any mapping, but without an exception for each name that is none."""
+        return self._by_name.get(name, default)
 
     def __iter__(self) -> Any:
         return iter(self._by_name)

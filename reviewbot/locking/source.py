@@ -31,12 +31,13 @@ _COMMENT_OR_LITERAL = re.compile(
 _DIRECTIVE = re.compile(rb"\n[ \t]*+#[ \t]*+(\w+)[^\\\n]*+(?:\\(?:\r?\n)?+[^\\\n]*+)*+")
 _CONDITIONALS = frozenset({b"if", b"ifdef", b"ifndef", b"elif", b"else", b"endif"})
 # The lookbehinds stand behind a first literal byte for the same reason: a word starts here.
+_ARGUMENTS = rb"\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 _ATTRIBUTE = re.compile(
-    rb"(?:_(?<!\w_)_(?:attribute__|aligned|printf|scanf|section|acquires|releases|must_hold"
+    rb"_(?<!\w_)_(?:attribute__|aligned|printf|scanf|section|acquires|releases|must_hold"
     rb"|acquire|release|cond_acquires|free|counted_by|alloc_size|cleanup|guarded_by|realloc_size"
-    rb"|no_sanitize|diagnose_as|assume_aligned|malloc|asm__)|a(?<!\wa)sm)\s*"
-    rb"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+    rb"|no_sanitize|diagnose_as|assume_aligned|malloc|asm__)" + _ARGUMENTS
 )
+_ASM = re.compile(rb"a(?<!\wa)sm" + _ARGUMENTS)
 _BARE_ATTRIBUTE = re.compile(
     rb"_(?<!\w_)_(?:init|exit|user|iomem|rcu|percpu|force|kernel|must_check|maybe_unused"
     rb"|always_unused|used|cold|hot|weak|pure|ref|refdata|read_mostly|net_init|net_exit|sched"
@@ -47,9 +48,9 @@ _BARE_ATTRIBUTE = re.compile(
     rb"|bpf_kfunc|attribute_const__|deref_user_data)\b"
 )
 _WORD_ATTRIBUTE = re.compile(
-    rb"(?:n(?<!\wn)o(?:inline_for_stack|inline_for_tracing|inline|instr|trace|kprobe_inline)"
-    rb"|a(?<!\wa)smlinkage)\b"
+    rb"n(?<!\wn)o(?:inline_for_stack|inline_for_tracing|inline|instr|trace|kprobe_inline)\b"
 )
+_ASMLINKAGE = re.compile(rb"a(?<!\wa)smlinkage\b")
 _OPENING = (
     rb"(\{"
     rb"|[A-Za-z_][^\n;{}=#]*\)[^\n;{}=()]*\{[ \t]*$"
@@ -114,15 +115,14 @@ def without_comments(text: bytes) -> bytes:
 def without_attributes(text: bytes) -> bytes:
     """Blank the attributes that upset a C grammar without the kernel's macros."""
     if b"__" in text:
-        text = _BARE_ATTRIBUTE.sub(blank, text)
-    if any(word in text for word in _WORD_ATTRIBUTE_PARTS):
+        text = _ATTRIBUTE.sub(blank, _BARE_ATTRIBUTE.sub(blank, text))
+    if b"noin" in text or b"notrace" in text or b"nokprobe" in text:
         text = _WORD_ATTRIBUTE.sub(blank, text)
-    if b"__" in text or b"asm" in text:
-        text = _ATTRIBUTE.sub(blank, text)
+    if b"asm" in text:
+        text = _ASM.sub(blank, _ASMLINKAGE.sub(blank, text))
     return text
 
 
-_WORD_ATTRIBUTE_PARTS = (b"noin", b"notrace", b"nokprobe", b"asmlinkage")
 _DEFINE = re.compile(rb"\s*#[ \t]*define[ \t]+(\w+)\(([^()]*)\)")
 
 

@@ -52,9 +52,15 @@ class Record:
         held = self.held.setdefault(event, {})
         for lock in state.held:
             held[(lock.lock, lock.mode, lock.line)] = lock
+        if not state.released:
+            self.released[event] = _NONE
+            return
         released = frozenset(name for name, _ in state.released)
         self.released[event] = self.released.get(event, released) & released
 
     def nothing_released(self, event: Event) -> None:
         """The call is reached with nothing of the caller's given back."""
-        self.released[event] = frozenset()
+        self.released[event] = _NONE
+
+
+_NONE: frozenset[str] = frozenset()

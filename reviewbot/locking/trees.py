@@ -211,8 +211,8 @@ class Trees:
                 for path, blob in wanted.items()
             }
             overlay, stale = build_overlay(store, files, self._settings.primitives)
-            known, wrappers = wrappers, wrappers | wrapper_names(overlay.refs.values())
-            if not stale and wrappers == known:
+            wrappers |= wrapper_names(overlay.refs.values())
+            if not stale and not any(lacks_flow(read, wrappers) for read in facts.values()):
                 break
             for path in stale:
                 entry = store.file(path)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import msgspec
 
 from reviewbot.locking.effects import Effects, Walk
-from reviewbot.locking.facts import FileFacts, Function, Head, HeadFunction, called_as, callees
+from reviewbot.locking.facts import (
+    FileFacts,
+    Function,
+    Head,
+    HeadFunction,
+    called_as,
+    callees,
+    speaks_of_locks,
+)
 from reviewbot.locking.link import Linker
 from reviewbot.locking.symbols import (
     Classifier,
@@ -64,23 +72,33 @@ def summarize_file(
     numbers: Mapping[int, int],
     changed: frozenset[str] | None,
     keep: Keep = forget,
+    likely: bool = False,
 ) -> list[tuple[int, Effects | None]]:
     """(number, effects) of a file's functions that have a flow.
 
-    With *changed*, only of those that call one of these names.  Wrappers of the
-    file's own wrappers are followed within the file.  The walks go to *keep*; they
-    hold as long as no callee's effects change.
+    With *changed*, only of those that call one of these names; with *likely*, only of
+    those that look like wrappers (:func:`is_likely`).  Wrappers of the file's own wrappers
+    are followed within the file.  The walks go to *keep*; they hold as long as no callee's
+    effects change.
     """
     classifier = Classifier(path, linker.symbols)
     own: dict[str, Effects | None] = {}
     out: dict[int, Effects | None] = {}
     symbols = linker.symbols
+    local = Linker(_FileFirst(symbols, path, own), linker.primitives, linker.table)
+    lookup = local.lookup(path)
+    clock = 0
+    walked: dict[int, int] = {}  # when, by place
+    renewed: dict[str, int] = {}  # when a callee got other effects
     pending: frozenset[str] | None = changed
     for _ in range(ROUNDS):
-        local = Linker(_FileFirst(symbols, path, own), linker.primitives, linker.table)
-        lookup = local.lookup(path)
         news: set[str] = set()
         for place, function in _callers(facts, pending):
+            if likely and not is_likely(path, function.name):
+                continue
+            if place in walked and _newest(function, renewed) < walked[place]:
+                continue
+            walked[place] = clock = clock + 1
             vetted = classifier.vetted(function)
             walk = local.walk(vetted, lookup, classifier)
             effects = local.effects_of(vetted, walk, classifier)
@@ -92,6 +110,8 @@ def summarize_file(
             if effects != before and function.name not in linker.primitives:
                 own[function.name] = effects
                 news.add(function.name)
+                renewed[called_as(function.name)] = clock
+                lookup = local.lookup(path)  # the one before remembers what it was
         pending = frozenset(news)
         if not pending:
             break
@@ -99,6 +119,16 @@ def summarize_file(
         for place, _ in _callers(facts, pending):
             keep(numbers[place], None)
     return list(out.items())
+
+
+def is_likely(path: str, name: str) -> bool:
+    """Whether a function looks like a wrapper: it stands in a header, or its name says so."""
+    return path.endswith(".h") or speaks_of_locks(name)
+
+
+def _newest(function: Function, renewed: Mapping[str, int]) -> int:
+    """When one of the callees of *function* got other effects; 0 for never."""
+    return max((renewed[name] for name in renewed.keys() & callees(function)), default=0)
 
 
 def _known(symbols: Symbols, path: str, function: Function, number: int) -> Effects | None:

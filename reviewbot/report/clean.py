@@ -21,7 +21,10 @@ QUOTE_LIMIT = 200
 _JOINERS = "\u200c\u200d"
 """Zero-width (non-)joiners: names in several scripts need them."""
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_TAG_COLON = re.compile(r"(?i)(-by)\s*:")
+_TAG_COLON = re.compile(
+    r"(?i)(-by|\b(?:closes|link|buglink|fixes|change-id|base-commit))\s*:(?!//)"
+)
+_AT = re.compile(r"(?<=\S)@(?=\S*\.\S)")
 
 
 def is_hidden(char: str) -> bool:
@@ -54,13 +57,16 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def prose(text: str, limit: int = 300) -> str:
-    """One line that no tool takes for a human's tag.
+    """One line that no tool takes for a tag.
 
     ``Reviewed-by: …`` in a subject would be counted by patchwork and b4 when
     wrapping put it first on a line of our mail; without its colon it is only
-    words.  The cut comes first: an ellipsis must not make a colon.
+    words.  b4 takes any ``word: …`` with an address for a tag, so an address
+    reads "a at example.org"; a link is not touched.  The cut comes first: an
+    ellipsis must not make a colon.
     """
-    return _TAG_COLON.sub(r"\1", one_line(text, limit))
+    words = _TAG_COLON.sub(r"\1", one_line(text, limit)).split(" ")
+    return " ".join(word if "://" in word else _AT.sub(" at ", word) for word in words)
 
 
 def quoted(line: str) -> str:

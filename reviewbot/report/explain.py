@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,11 @@ from reviewbot.locking.audit import AuditHazard
 from reviewbot.locking.model import Step
 from reviewbot.report.audit import hazard_text, site_title
 from reviewbot.report.clean import prose, visible
+from reviewbot.report.excerpts import Source, around
 from reviewbot.report.layout import LINE_LIMIT, step_line
 from reviewbot.report.templates import environment
 
 SCHEMA = "reviewbot.explain/1"
-AROUND = 3
-"""Lines of source shown before and after that of a step."""
 _TAB = 8
 _WIDTH = 200
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -71,18 +70,14 @@ class Explanation:
         }
 
 
-def explanation(
-    hazard: AuditHazard, tree: str, source: Callable[[str], Sequence[str]]
-) -> Explanation:
+def explanation(hazard: AuditHazard, tree: str, source: Source) -> Explanation:
     """Read the lines around the steps of a hazard's first site; *source* gives those of a file."""
     texts: dict[str, Sequence[str]] = {}
 
-    def around(step: Step) -> SourceStep:
+    def shown(step: Step) -> SourceStep:
         if step.file not in texts:
             texts[step.file] = source(step.file)
-        lines = texts[step.file]
-        first = max(1, step.line - AROUND)
-        return SourceStep(step, first, tuple(lines[first - 1 : step.line + AROUND]))
+        return SourceStep(step, *around(texts[step.file], step.line))
 
     site = hazard.sites[0]
     chains = [(site.context, site.evidence.chain)]
@@ -90,7 +85,7 @@ def explanation(
     return Explanation(
         tree=tree,
         hazard=hazard,
-        chains=tuple(SourceChain(name, tuple(map(around, steps))) for name, steps in chains),
+        chains=tuple(SourceChain(name, tuple(map(shown, steps))) for name, steps in chains),
     )
 
 

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from reviewbot.kernel.model import ApplyState, Base, BaseHow, PatchApplication
+from reviewbot.kernel.model import (
+    ApplyState,
+    Base,
+    BaseHow,
+    PatchApplication,
+    PrerequisiteResult,
+    PrerequisiteState,
+)
 from reviewbot.report.clean import one_line, prose
 from reviewbot.report.model import Review
-from reviewbot.series.model import Series
+from reviewbot.series.model import ReferenceKind, Series
 
 Fact = tuple[str, str]
 """A label and what it says."""
@@ -23,16 +31,23 @@ _HOW = {
     BaseHow.OPTION: "by --base",
     BaseHow.BASE_COMMIT: "by the base-commit trailer",
     BaseHow.BLOBS: "by blobs",
+    BaseHow.BRANCH: "the list's branch",
     BaseHow.HEAD: "HEAD of the tree",
 }
 _SHOWN_OFFSETS = 6
+_SHOWN_PREREQUISITES = 6
 _SOURCE_LIMIT = 200
 _RANGE = re.compile(r"[^/\s.][^\s]*[^/\s.]\.{2,3}[^/\s.][^\s]*")
 
 
 def facts(review: Review) -> tuple[Fact, ...]:
     """All facts about one review."""
-    return (*_about_base(review), *_about_patches(review), *_about_series(review.series))
+    return (
+        *_about_base(review),
+        *_about_prerequisites(review),
+        *_about_patches(review),
+        *_about_series(review.series),
+    )
 
 
 def numbered(index: int, series: Series) -> str:
@@ -98,6 +113,43 @@ def _base_name(base: Base) -> str:
 
 def _why(base: Base) -> str:
     return f": {prose(base.why)}" if base.why else ""
+
+
+def _about_prerequisites(review: Review) -> Iterator[Fact]:
+    results = review.application.prerequisites if review.application else ()
+    for result in results[:_SHOWN_PREREQUISITES]:
+        yield "Built on", f"{_prerequisite(result)}: {_outcome(result)}"
+    if more := results[_SHOWN_PREREQUISITES:]:
+        told = Counter(result.state.value.replace("-", " ") for result in more)
+        each = listed([f"{count} {state}" for state, count in told.items()])
+        yield "Built on", f"{len(more)} more prerequisites: {each}"
+    if (named := len(review.series.depends_on)) and not results:
+        yield "Built on", f"{named} prerequisite{'s' if named > 1 else ''}, not applied"
+
+
+def _prerequisite(result: PrerequisiteResult) -> str:
+    """Its subject and message-id, else what the series calls it."""
+    kind, value = result.reference.kind, result.reference.value
+    if result.message_id:
+        what = "patch" if kind is ReferenceKind.PATCH_ID else "series"
+        return f'{what} "{prose(result.subject, 120)}" ({prose(result.message_id, 120)})'
+    shown = short_id(value) if kind is ReferenceKind.PATCH_ID else prose(value, 120)
+    return f"{kind.value} {shown}"
+
+
+def _outcome(result: PrerequisiteResult) -> str:
+    note = f": {prose(result.note, 200)}" if result.note else ""
+    match result.state:
+        case PrerequisiteState.APPLIED:
+            return f"{result.patches} patch{'es' if result.patches > 1 else ''} applied first"
+        case PrerequisiteState.IN_BASE:
+            return f"in the base already{note}"
+        case PrerequisiteState.IN_SERIES:
+            return prose(result.note, 200) or "in the series itself"
+        case PrerequisiteState.NOT_FOUND:
+            return f"not found{note}"
+        case PrerequisiteState.CONFLICT:
+            return f"left out, as it does not apply{note}"
 
 
 def _about_patches(review: Review) -> Iterator[Fact]:

@@ -19,6 +19,8 @@ from reviewbot.series.model import Identity
 SUBJECT_LIMIT = 240
 NAME_LIMIT = 80
 ADDRESS_LIMIT = 254
+RECIPIENTS_LIMIT = 128
+"""A stranger chooses who is in Cc; a treewide patch has about a hundred."""
 REFERENCES_LIMIT = 100
 """Ids kept of a long thread: the first, which names it, and the newest."""
 

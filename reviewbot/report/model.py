@@ -3,16 +3,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reviewbot import __version__
 from reviewbot.errors import ExitStatus
 from reviewbot.kernel.model import Application, Base
 from reviewbot.locking.model import ChangeState, Hazard, Stats, Verdict
+from reviewbot.report.excerpts import Excerpts
 from reviewbot.series.model import Series
 
 SCHEMA = "reviewbot.review/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A hazard that the older version had and the new one has not."""
+
+    id: str
+    patch: int | None
+    """1-based patch of the new version that removes it, or no longer brings it in; None if
+    there is no such patch any more."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "patch": self.patch}
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The hazards of a series' older version, seen from its new one."""
+
+    version: int
+    gone: tuple[Gone, ...] = ()
+    remaining: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``since`` member of ``reviewbot.review/1``."""
+        return {
+            "version": self.version,
+            "gone": [gone.to_dict() for gone in self.gone],
+            "remaining": list(self.remaining),
+            "new": list(self.new),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +63,10 @@ class Review:
     hazards: tuple[Hazard, ...]
     stats: Stats
     tool_version: str = __version__
+    excerpts: Excerpts = field(default_factory=Excerpts)
+    """The source that the hazards' chains go through."""
+    since: Since | None = None
+    """What became of the hazards of an older version that was reviewed, if one was."""
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -51,5 +88,6 @@ class Review:
             "reason": self.reason,
             "hazards": [hazard.to_dict() for hazard in self.hazards],
             "stats": self.stats.to_dict(),
+            "since": self.since.to_dict() if self.since else None,
             "tool": {"name": "reviewbot", "version": self.tool_version},
         }

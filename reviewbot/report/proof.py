@@ -24,11 +24,11 @@ def cycle_line(kind: HazardKind, classes: tuple[str, ...]) -> str:
 def scenario_text(scenario: Scenario) -> tuple[str, ...]:
     """The "possible unsafe locking scenario", a line each."""
     return scenario_lines(
-        [_short(column, 120) for column in scenario.columns],
-        [(row.column, _short(row.text, 200)) for row in scenario.rows],
+        [short(column, 120) for column in scenario.columns],
+        [(row.column, short(row.text, 200)) for row in scenario.rows],
     )
 
 
-def _short(text: str, limit: int) -> str:
+def short(text: str, limit: int) -> str:
     """A scenario's text without ``struct``: columns are narrow, the cycle has the names."""
     return _STRUCT.sub("", prose(text, limit))

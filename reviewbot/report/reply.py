@@ -1,42 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From a review to the mail that answers the series.
 
-One review makes one mail: a verdict on the whole series answers the cover
-letter, else the first patch.  Its Message-ID is derived from what was reviewed
-and what was said, so the same review never makes two different mails.
+Which mail is answered, who gets it and what it is called is decided in
+:mod:`reviewbot.report.envelope`; here it gets its words and its bytes, and is
+not given away before the linter has seen it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from hashlib import sha256
 
+from reviewbot.config_service import PostMode
 from reviewbot.errors import ExitStatus, ReviewbotError
 from reviewbot.report import etiquette
-from reviewbot.report.clean import one_line, prose
+from reviewbot.report.clean import one_line
+from reviewbot.report.envelope import (
+    Answer,
+    Audience,
+    Distribution,
+    Field,
+    Policy,
+    answer,
+    answers,
+    distribute,
+    message_id,
+    rule,
+)
 from reviewbot.report.headers import (
     address_header,
     id_header,
-    is_address,
     is_message_id,
     references,
     reply_subject,
     text_header,
 )
+from reviewbot.report.letter import Situation, read_letter
 from reviewbot.report.model import Review
 from reviewbot.report.templates import environment
 from reviewbot.report.view import view
-from reviewbot.series.model import Envelope, Identity, Series
+from reviewbot.series.addresses import canonical
+from reviewbot.series.model import Identity
 
-RECIPIENTS_LIMIT = 128
-"""A stranger chooses who is in Cc; a treewide patch has about a hundred."""
-
-_RELAY = re.compile(r"devnull\+.*@kernel\.org")
-"""From of b4's web relay: nobody reads it, the author is in Reply-To."""
+_TO_ALL = Policy(mode=PostMode.LIST)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -72,8 +80,7 @@ class Reply:
     """A mail ready to be written; every value is clean."""
 
     sender: Identity
-    to: tuple[Identity, ...]
-    cc: tuple[Identity, ...]
+    distribution: Distribution
     subject: str
     date: datetime
     message_id: str
@@ -82,6 +89,14 @@ class Reply:
     """Empty if there is no mail to answer."""
     references: tuple[str, ...]
     body: str
+
+    @property
+    def to(self) -> tuple[Identity, ...]:
+        return self.distribution.field(Field.TO)
+
+    @property
+    def cc(self) -> tuple[Identity, ...]:
+        return self.distribution.field(Field.CC)
 
     def as_bytes(self) -> bytes:
         """The mail as RFC 5322 with LF line ends, for a file or ``sendmail -t -i``."""
@@ -107,17 +122,22 @@ class Reply:
         return ("\n".join(lines) + "\n\n" + self.body).encode("utf-8", "replace")
 
 
-def render_text(review: Review, sender: Sender) -> str:
-    """The body of the reply, which is what the terminal shows."""
+def render_text(review: Review, sender: Sender, said: Answer | None = None) -> str:
+    """The body of the reply, which is what the terminal shows.
+
+    ``said`` is what one of several answers is about; all of it if it is not given.
+    """
+    about = replace(review, hazards=said.hazards) if said else review
     text = (
         environment()
         .get_template("reply.txt.j2")
         .render(
-            review=view(review),
+            review=view(about),
+            elsewhere=said.elsewhere if said else (),
             sender={
-                "operator": prose(sender.operator),
-                "contact": prose(sender.contact),
-                "stop": prose(sender.stop),
+                "operator": one_line(sender.operator),
+                "contact": one_line(sender.contact),
+                "stop": one_line(sender.stop),
             },
         )
     )
@@ -126,35 +146,60 @@ def render_text(review: Review, sender: Sender) -> str:
     return _BLANK_LINES.sub("\n\n", f"{body}\n\n-- \n{footer}\n")
 
 
-def render_reply(review: Review, sender: Sender, *, date: datetime | None = None) -> Reply:
-    """The mail that answers the series, not yet checked: see :func:`checked`.
+def render_reply(
+    review: Review,
+    sender: Sender,
+    *,
+    date: datetime | None = None,
+    policy: Policy | None = None,
+) -> Reply:
+    """The one mail that answers the series, not yet checked: see :func:`checked`.
 
-    ``date`` is the clock, aware of its zone; now if it is not given.
+    ``date`` is the clock, aware of its zone; now if it is not given.  Without a
+    policy it is addressed as if it were posted to all.
     """
-    answered = _answered(review.series)
+    return _reply(review, sender, answer(review), date, policy)
+
+
+def render_replies(
+    review: Review, sender: Sender, policy: Policy, *, date: datetime | None = None
+) -> tuple[Reply, ...]:
+    """The mails that answer the series: several if several patches have findings of their own."""
+    return tuple(_reply(review, sender, said, date, policy) for said in answers(review))
+
+
+def _reply(
+    review: Review, sender: Sender, said: Answer, date: datetime | None, policy: Policy | None
+) -> Reply:
+    answered = said.envelope
     in_reply_to = answered.message_id if is_message_id(answered.message_id) else ""
-    to, cc = _recipients(answered, sender)
+    own = replace(policy or _TO_ALL, own=(policy or _TO_ALL).own | {sender.address})
+    audience = rule(review, policy).audience if policy else Audience.ALL
+    apart = said.patch if said.elsewhere else None
     return Reply(
         sender=sender.identity,
-        to=to,
-        cc=cc,
+        distribution=distribute(answered, own, audience),
         subject=reply_subject(answered.subject),
         date=date or datetime.now(UTC),
-        message_id=_message_id(review, sender),
+        message_id=message_id(review, sender.domain, apart),
         in_reply_to=in_reply_to,
         references=references(answered.references, in_reply_to) if in_reply_to else (),
-        body=render_text(review, sender),
+        body=render_text(review, sender, said),
     )
 
 
-def checked(reply: Reply) -> bytes:
-    """The reply's bytes, ready to be written.
+def checked(reply: Reply, parent: bytes | None = None) -> bytes:
+    """The reply's bytes, ready to be written; ``parent`` is the mail answered, if there.
 
     Raises:
         EtiquetteError: it breaks a rule of :mod:`reviewbot.report.etiquette`.
     """
     message = reply.as_bytes()
-    violations = etiquette.check(message)
+    situation = Situation(
+        parent=read_letter(parent) if parent is not None else None,
+        dropped=frozenset(canonical(one.identity.address) for one in reply.distribution.left_out),
+    )
+    violations = etiquette.check(message, situation)
     if violations:
         rules = ", ".join(dict.fromkeys(violation.rule for violation in violations))
         raise EtiquetteError(
@@ -163,50 +208,3 @@ def checked(reply: Reply) -> bytes:
             "correct the sender's settings, or report it as a bug of reviewbot."
         )
     return message
-
-
-def _answered(series: Series) -> Envelope:
-    """The mail to answer; what is known of a series of which nothing could be read."""
-    if series.cover is not None or series.patches:
-        return series.head
-    return Envelope(
-        message_id=series.message_id, subject=series.subject, author=Identity("", ""), date=""
-    )
-
-
-def _recipients(
-    answered: Envelope, sender: Sender
-) -> tuple[tuple[Identity, ...], tuple[Identity, ...]]:
-    """To and Cc of a reply to all, without the bot and without dead addresses.
-
-    Where Reply-To is set the author asked to be answered there; From stays in
-    Cc, because a list may have set it, unless From is a relay that nobody reads.
-    """
-    seen = {sender.address.casefold()}
-    author = () if _RELAY.fullmatch(answered.author.address) else (answered.author,)
-    to = _fresh(answered.reply_to or author, seen)
-    cc = _fresh((*author, *answered.to, *answered.cc), seen)
-    return to, cc[: RECIPIENTS_LIMIT - len(to)]
-
-
-def _fresh(people: Iterable[Identity], seen: set[str]) -> tuple[Identity, ...]:
-    """Those with a usable address that were not seen before; marks them seen."""
-    fresh = []
-    for person in people:
-        key = person.address.casefold()
-        if key not in seen and is_address(person.address):
-            seen.add(key)
-            fresh.append(person)
-    return tuple(fresh[:RECIPIENTS_LIMIT])
-
-
-def _message_id(review: Review, sender: Sender) -> str:
-    """Own, unique and known before sending: from what was reviewed and what was said."""
-    series = review.series
-    parts = [series.message_id, str(series.version), review.verdict.value]
-    for patch in series.patches:
-        # A patch that git cannot read has no patch-id; its text tells it apart.
-        parts += [patch.envelope.message_id, patch.patch_id or patch.diff]
-    text = "\0".join(parts).encode("utf-8", "surrogatepass")
-    digest = sha256(text).hexdigest()[:24]
-    return f"reviewbot-{review.verdict.value}-v{series.version}-{digest}@{sender.domain}"

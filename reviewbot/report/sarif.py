@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An audit as SARIF 2.1.0, for code-scanning viewers.
+"""An audit or a review as SARIF 2.1.0, for code-scanning viewers.
 
 Source: the OASIS standard "Static Analysis Results Interchange Format (SARIF)
 Version 2.1.0"; section numbers below are its.  What GitHub asks for beyond it
@@ -8,21 +8,26 @@ result 10,000 thread flow locations) holds as well.
 
 A cycle is one result, however many functions enter it; a fault of one function
 alone (:data:`ONE_SIDED`) is one result a function, since each is mended where it is.
+
+A review has a baseline, the tree before the series, and each of its results says how it
+stands to that (3.27.24): ``new``, ``unchanged``, or ``absent`` for what the series removes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
+from reviewbot.errors import ExitStatus
 from reviewbot.locking.audit import AuditHazard, AuditSite
-from reviewbot.locking.model import Chain, Grade, HazardKind, Step
+from reviewbot.locking.model import Chain, ChangeState, Grade, Hazard, HazardKind, Site, Step
 from reviewbot.report.audit import Audit, site_title
 from reviewbot.report.clean import one_line
 from reviewbot.report.layout import step_line
+from reviewbot.report.model import Review
 from reviewbot.report.proof import cycle_line
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -32,6 +37,11 @@ ONE_SIDED = frozenset(
 )
 MAX_RESULTS = 25_000
 _ROOT = "SRCROOT"
+_BASELINE = {
+    ChangeState.INTRODUCED: "new",
+    ChangeState.REMAINING: "unchanged",
+    ChangeState.REMOVED: "absent",
+}
 _LEVEL = {Grade.DEFINITE: "error", Grade.CONDITIONAL: "warning"}
 
 _RULES: dict[HazardKind, tuple[str, str]] = {
@@ -86,32 +96,46 @@ _RULES: dict[HazardKind, tuple[str, str]] = {
 
 def sarif(audit: Audit) -> str:
     """The audit as a SARIF log, JSON in UTF-8 that only uses ASCII."""
-    kinds = list(_RULES)
-    results = [r for hazard in audit.hazards for r in _results(hazard, kinds.index(hazard.kind))]
-    log = {
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": _driver(audit, kinds)},
-                "columnKind": "unicodeCodePoints",
-                "originalUriBaseIds": {
-                    _ROOT: {"description": {"text": "The top of the kernel tree."}}
-                },
-                "results": results[:MAX_RESULTS],
-                "properties": {"commit": audit.commit, "hazardsFound": audit.found},
-            }
-        ],
+    results = [result for hazard in audit.hazards for result in _results(hazard)]
+    about = {"commit": audit.commit, "hazardsFound": audit.found}
+    return _log(audit.tool_version, results, about)
+
+
+def review_sarif(review: Review) -> str:
+    """What a series does to the hazards that it touches, as a SARIF log."""
+    results = [result for hazard in review.hazards for result in _compared(hazard)]
+    done = review.exit_status is not ExitStatus.NOT_REVIEWABLE
+    notice = {"level": "error", "message": {"text": one_line(review.reason or "no check was made")}}
+    invocation = {
+        "executionSuccessful": done,
+        "toolExecutionNotifications": [] if done else [notice],
     }
-    return json.dumps(log, indent=1) + "\n"
+    about = {
+        "verdict": review.verdict.value,
+        "base": review.base.commit if review.base is not None else "",
+        "messageId": one_line(review.series.message_id),
+    }
+    return _log(review.tool_version, results, about, invocations=[invocation])
 
 
-def _driver(audit: Audit, kinds: Iterable[HazardKind]) -> dict[str, Any]:
+def _log(version: str, results: list[dict[str, Any]], about: dict[str, Any], **more: Any) -> str:
+    run = {
+        "tool": {"driver": _driver(version)},
+        "columnKind": "unicodeCodePoints",
+        "originalUriBaseIds": {_ROOT: {"description": {"text": "The top of the kernel tree."}}},
+        **more,
+        "results": results[:MAX_RESULTS],
+        "properties": about,
+    }
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
+
+
+def _driver(version: str) -> dict[str, Any]:
     return {
         "name": "reviewbot",
-        "semanticVersion": audit.tool_version,
+        "semanticVersion": version,
         "informationUri": INFORMATION,
-        "rules": [_rule(kind) for kind in kinds],
+        "rules": [_rule(kind) for kind in _RULES],
     }
 
 
@@ -134,23 +158,49 @@ def _rule(kind: HazardKind) -> dict[str, Any]:
     }
 
 
-def _results(hazard: AuditHazard, rule: int) -> Iterator[dict[str, Any]]:
+def _results(hazard: AuditHazard) -> Iterator[dict[str, Any]]:
     if hazard.kind in ONE_SIDED:
         for site in hazard.sites:
-            yield _result(hazard, rule, site, ())
+            yield _result(hazard, site, ())
     else:
-        yield _result(hazard, rule, hazard.sites[0], hazard.sites[1:])
+        yield _result(hazard, hazard.sites[0], hazard.sites[1:])
 
 
-def _result(
-    hazard: AuditHazard, rule: int, site: AuditSite, others: Sequence[AuditSite]
-) -> dict[str, Any]:
+def _compared(hazard: Hazard) -> Iterator[dict[str, Any]]:
+    """A hazard of a review where the series leaves it, else where it was before."""
+    sites = list(hazard.sites)
+    if hazard.kind not in ONE_SIDED:
+        left = [site for site in sites if site.after is not None] or sites
+        sites = sorted(left, key=lambda site: site.state is not hazard.state)
+    told = AuditHazard(
+        kind=hazard.kind,
+        grade=hazard.grade,
+        classes=hazard.classes,
+        sites=tuple(map(_standing, sites)),
+        more_sites=0,
+        scenario=hazard.scenario,
+        summary=hazard.summary,
+        condition=hazard.condition,
+    )
+    for result, site in zip(_results(told), sites, strict=False):
+        state = site.state if hazard.kind in ONE_SIDED else hazard.state
+        yield {**result, "baselineState": _BASELINE[state]}
+
+
+def _standing(site: Site) -> AuditSite:
+    """A site with its proof in the newest tree that has it."""
+    evidence = site.after or site.before
+    assert evidence is not None  # noqa: S101 - a site is in one of the trees
+    return AuditSite(site.function, site.file, site.via, f"{site.function}()", evidence)
+
+
+def _result(hazard: AuditHazard, site: AuditSite, others: Sequence[AuditSite]) -> dict[str, Any]:
     chains = [Chain(site.context, site.evidence.chain), *site.evidence.closing]
     threads = [_thread(chain.context, chain.steps) for chain in chains if chain.steps]
     place = "\0".join((site.file, site.function, site.via))
     result: dict[str, Any] = {
         "ruleId": hazard.kind.value,
-        "ruleIndex": rule,
+        "ruleIndex": list(_RULES).index(hazard.kind),
         "level": _LEVEL[hazard.grade],
         "message": {"text": _message(hazard, site)},
         "locations": [_location(site.file, site.evidence.line, site.function)],

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from reviewbot.kernel.model import Application, ApplyState, PatchApplication
+from reviewbot.kernel.model import Application, ApplyState, Conflict, PatchApplication
 from reviewbot.locking.model import (
     Chain,
     ChangeState,
@@ -22,11 +22,12 @@ from reviewbot.locking.model import (
     Verdict,
 )
 from reviewbot.report.clean import prose, quoted
-from reviewbot.report.facts import Fact, facts, listed, missing, numbered, reproduce
+from reviewbot.report.facts import Fact, facts, listed, missing, numbered, reproduce, short_id
 from reviewbot.report.inline import FileDiff, Passage, file_diffs, passages, trimmed
 from reviewbot.report.layout import LINE_LIMIT, chain_lines
 from reviewbot.report.model import Review
 from reviewbot.report.proof import cycle_line, scenario_text
+from reviewbot.report.since import sentence
 from reviewbot.series.model import Series
 
 HAZARDS_SHOWN = 5
@@ -96,6 +97,10 @@ class FailureView:
     quote: tuple[str, ...]
     rest: int
     """Patches after it, which were not tried."""
+    touched_by: str = ""
+    """The commit of the base that last touched what the hunk wanted, as commits are cited."""
+    applies_to: str = ""
+    """A tag or branch on which the series applies, and its commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,8 @@ class ReviewView:
 
     verdict: Verdict
     reason: str
+    since: str
+    """What became of an older version's hazards; empty if there is nothing to say."""
     facts: tuple[Fact, ...]
     failure: FailureView | None
     missing: str
@@ -139,6 +146,7 @@ def view(review: Review) -> ReviewView:
     return ReviewView(
         verdict=review.verdict,
         reason=prose(review.reason, 600).rstrip("."),
+        since=sentence(review.since, series) if review.since else "",
         facts=facts(review),
         failure=_failure(review),
         missing=missing(series),
@@ -265,6 +273,7 @@ def _failure(review: Review) -> FailureView | None:
     if failed is None:
         return None
     series, failure = review.series, failed.failure
+    conflict = review.application.conflict if review.application else None
     return FailureView(
         patch=numbered(failed.index, series),
         subject=prose(failed.subject, 120),
@@ -273,7 +282,20 @@ def _failure(review: Review) -> FailureView | None:
         reason=prose(failure.reason).rstrip(".") if failure else "",
         quote=_failed_hunk(failed),
         rest=sum(patch.index > failed.index for patch in series.patches),
+        touched_by=_touched_by(conflict) if conflict else "",
+        applies_to=_applies_to(conflict) if conflict else "",
     )
+
+
+def _touched_by(conflict: Conflict) -> str:
+    if not conflict.commit:
+        return ""
+    return f'{short_id(conflict.commit)} ("{prose(conflict.subject, 120)}")'
+
+
+def _applies_to(conflict: Conflict) -> str:
+    name, commit = prose(conflict.applies_to, 80), short_id(conflict.applies_commit)
+    return f"{name} ({commit})" if name and not commit.startswith(name) else commit
 
 
 def _failed_patch(application: Application | None) -> PatchApplication | None:

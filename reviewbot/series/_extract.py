@@ -7,15 +7,16 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from email.message import EmailMessage
-from email.utils import getaddresses
 
 import b4
 
 from reviewbot.series import damage, diffs
 from reviewbot.series._protocol import Request
 from reviewbot.series._select import SYNTHETIC, Choice
+from reviewbot.series.addresses import canonical, read_addresses
 from reviewbot.series.errors import SuspiciousText, Unreadable
 from reviewbot.series.model import Envelope, Identity, Patch, Series, Trailer
+from reviewbot.series.references import references
 from reviewbot.series.source import is_message_id
 
 _MAX_ITEMS = 1000
@@ -23,7 +24,6 @@ _MAX_ITEMS = 1000
 _BASE_COMMIT = re.compile(r"^base-commit:[ \t]+([0-9a-f]{7,40})[ \t]*$", re.MULTILINE)
 """b4 reads ``v6.12-rc1`` as commit ``6``: only a whole object id is one."""
 _CHANGE_ID = re.compile(r"^change-id:[ \t]+([\w.@+/-]{1,200})[ \t]*$", re.MULTILINE)
-_PREREQUISITE = re.compile(r"^prerequisite-patch-id:[ \t]+([0-9a-f]{40})[ \t]*$", re.MULTILINE)
 _PREFIX = re.compile(r"^(?:\[[^]]*\]\s*)+")
 _PATCH_BREAK = re.compile(r"^(?:---[ \t]*$|diff -|Index: |--- \S)", re.MULTILINE)
 """Where a commit message ends, as git-mailinfo decides it (mailinfo.c, patchbreak())."""
@@ -44,7 +44,7 @@ def series(choice: Choice, request: Request) -> Series:
     bodies = [lmsg.body for lmsg in posted]
     base = next(_findall(_BASE_COMMIT, bodies), None)
     change = next(_findall(_CHANGE_ID, bodies), None)
-    prerequisites = tuple(dict.fromkeys(_findall(_PREREQUISITE, bodies)))[:_MAX_ITEMS]
+    depends_on = tuple(dict.fromkeys(references(map(_encodable, bodies))))[:_MAX_ITEMS]
     cover = chosen.patches[0]
     patches: list[Patch] = []
     mails: list[EmailMessage] = []
@@ -67,7 +67,7 @@ def series(choice: Choice, request: Request) -> Series:
         cover_text=_text(cover.body.rsplit("\n-- \n", 1)[0]) if cover is not None else "",
         base_commit=base,
         change_id=change,
-        prerequisites=prerequisites,
+        depends_on=depends_on,
         newer_versions=choice.newer,
         mbox=mbox.getvalue(),
         source=request.source,
@@ -124,30 +124,40 @@ def _trailers(body: str) -> tuple[Trailer, ...]:
 def _envelope(lmsg: b4.LoreMessage) -> Envelope:
     message = lmsg.msg
     synthetic = lmsg.msgid.endswith(f"@{SYNTHETIC}") or not is_message_id(lmsg.msgid)
-    author = next(iter(_identities(message.get_all("From", []), valid_only=False)), None)
+    author = next(iter(_identities(_raw(message, "from"), valid_only=False)), None)
     return Envelope(
         message_id="" if synthetic else lmsg.msgid,
         subject=_line(lmsg.full_subject),
         author=author or Identity("", ""),
         date=_line(b4.LoreMessage.clean_header(message.get("Date", "")))[:100],
-        to=_identities(message.get_all("To", [])),
-        cc=_identities(message.get_all("Cc", [])),
-        reply_to=_identities(message.get_all("Reply-To", [])),
+        to=_identities(_raw(message, "to")),
+        cc=_identities(_raw(message, "cc")),
+        reply_to=_identities(_raw(message, "reply-to")),
+        original_from=_identities(_raw(message, "x-original-from")),
         references=_references(message, lmsg.msgid),
     )
 
 
-def _identities(values: Iterable[object], *, valid_only: bool = True) -> tuple[Identity, ...]:
+def _raw(message: EmailMessage, wanted: str) -> list[str]:
+    """Values of a header as mailed: what email's own parser makes of names loses some."""
+    return [
+        str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        for name, value in message.raw_items()
+        if name.lower() == wanted
+    ]
+
+
+def _identities(values: Iterable[str], *, valid_only: bool = True) -> tuple[Identity, ...]:
     """People in address headers, each address once; what cannot be mailed has no address."""
-    cleaned = [b4.LoreMessage.clean_header(str(value)) for value in values]
     found: dict[str, Identity] = {}
-    for name, address in getaddresses(cleaned)[:_MAX_ITEMS]:
+    for person in read_addresses(values)[:_MAX_ITEMS]:
+        address = person.address
         usable = bool(_ADDRESS.fullmatch(address)) and len(address) <= 254
         if usable and _HIDDEN_DOMAIN.fullmatch(address.rpartition("@")[2]):
             usable = False
         if usable or not valid_only:
-            identity = Identity(_line(name), address if usable else "")
-            found.setdefault(address.lower(), identity)
+            identity = Identity(_line(person.name), address if usable else "")
+            found.setdefault(canonical(address), identity)
     return tuple(found.values())
 
 
@@ -155,9 +165,8 @@ def _references(message: EmailMessage, own: str) -> tuple[str, ...]:
     """Ancestors, oldest first: References, then In-Reply-To if it is not in there."""
     found: list[str] = []
     for header in ("references", "in-reply-to"):
-        for name, value in message.raw_items():
-            if name.lower() == header:
-                found += _REFERENCE.findall(str(value))
+        for value in _raw(message, header):
+            found += _REFERENCE.findall(value)
     known = dict.fromkeys(ref for ref in found if ref != own and is_message_id(ref))
     return tuple(known)[-_MAX_ITEMS:]
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A mail thread from a public-inbox server, such as lore.kernel.org.
 
-One GET of ``<server>/<message-id>/t.mbox.gz`` (public-inbox's design_www),
-streamed and bounded in time and size.  Retries are for an overloaded server
-only, and keep to the wait it asks for (RFC 9110, 10.2.3).
+One GET of ``<server>/<message-id>/t.mbox.gz``, or one POST of a search
+(public-inbox's design_www), streamed and bounded in time and size.  Retries are for
+an overloaded server only, and keep to the wait it asks for (RFC 9110, 10.2.3).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
 
@@ -92,13 +92,35 @@ def fetch_thread(
     NotFound, TooBig, FetchTimeoutError, UnreachableError, ThrottledError, ServerError or
     GarbledAnswerError, each naming the URL.
     """
-    url = thread_url(server, message_id)
+    absent = f"There is no message {message_id}"
+    return _fetch("GET", thread_url(server, message_id), absent, limits, contact)
+
+
+def search(
+    query: str,
+    *,
+    server: str = DEFAULT_SERVER,
+    limits: FetchLimits = DEFAULT_LIMITS,
+    contact: str = "",
+) -> bytes:
+    """The messages that match a public-inbox query, as an mboxrd; not their threads.
+
+    ``patchid:`` and ``nq:`` (text that is no quote) are what a query is made of, as
+    the server's ``/_/text/help/`` says.  Raises as :func:`fetch_thread`.
+    """
+    base = thread_url(server, "x").removesuffix("x/t.mbox.gz")
+    absent = f"Nothing matches {_shorten(query)}"
+    return _fetch("POST", f"{base}?{urlencode({'q': query, 'x': 'm'})}", absent, limits, contact)
+
+
+def _fetch(method: str, url: str, absent: str, limits: FetchLimits, contact: str) -> bytes:
+    """Ask, and again while the server is overloaded; ``absent`` says what a 404 means."""
     headers = {"User-Agent": user_agent(contact), "Accept-Encoding": "identity"}
     with Watchdog(limits.deadline) as watchdog, session(watchdog) as http:
         http.headers.update(headers)
         for attempt in range(limits.retries + 1):
             try:
-                return _attempt(http, watchdog, url, message_id, limits)
+                return _attempt(http, watchdog, method, url, absent, limits)
             except _TryAgainError as failure:
                 _wait(failure, attempt, watchdog, url, limits)
     raise AssertionError("the last attempt either returns or raises")
@@ -133,12 +155,17 @@ def _timed_out(url: str, limits: FetchLimits) -> FetchTimeoutError:
 
 
 def _attempt(
-    http: requests.Session, watchdog: Watchdog, url: str, message_id: str, limits: FetchLimits
+    http: requests.Session,
+    watchdog: Watchdog,
+    method: str,
+    url: str,
+    absent: str,
+    limits: FetchLimits,
 ) -> bytes:
     """One try, redirects followed.  Raises _TryAgainError for what may pass."""
     try:
-        with _get(http, watchdog, url) as answer:
-            _check_status(answer, url, message_id)
+        with _ask(http, watchdog, method, url) as answer:
+            _check_status(answer, url, absent)
             return b"".join(_unpack(_body(answer, url, limits), url, limits))
     except (GarbledAnswerError, *WIRE_ERRORS) as error:
         # A socket that the watchdog shut looks like an answer that ends too early.
@@ -153,13 +180,13 @@ def _attempt(
         ) from error
 
 
-def _get(http: requests.Session, watchdog: Watchdog, url: str) -> requests.Response:
-    """GET with redirects within one server only, so that it cannot send us elsewhere."""
+def _ask(http: requests.Session, watchdog: Watchdog, method: str, url: str) -> requests.Response:
+    """A request with redirects within one server only, so that it cannot send us elsewhere."""
     at = url
     for _ in range(_MAX_REDIRECTS + 1):
         # A read may block up to the deadline: the watchdog ends it then.
         timeout = max(0.05, watchdog.remaining)
-        answer = http.get(at, stream=True, allow_redirects=False, timeout=timeout)
+        answer = http.request(method, at, stream=True, allow_redirects=False, timeout=timeout)
         if not answer.is_redirect:
             return answer
         target = urljoin(at, answer.headers.get("Location", ""))
@@ -188,14 +215,13 @@ def _shorten(text: str) -> str:
     return printable if len(printable) <= 80 else f"{printable[:80]}…"
 
 
-def _check_status(answer: requests.Response, url: str, message_id: str) -> None:
+def _check_status(answer: requests.Response, url: str, absent: str) -> None:
     status = answer.status_code
     if status == requests.codes.ok:
         return
     if status in (300, 404, 410):
         raise NotFound(
-            f"There is no message {message_id} at {url}: check the Message-ID, or name another "
-            "server with --lore."
+            f"{absent} at {url}: check the Message-ID, or name another server with --lore."
         )
     if status in (429, 503):
         raise _TryAgainError(

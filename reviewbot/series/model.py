@@ -48,6 +48,8 @@ class Envelope:
     to: tuple[Identity, ...] = ()
     cc: tuple[Identity, ...] = ()
     reply_to: tuple[Identity, ...] = ()
+    original_from: tuple[Identity, ...] = ()
+    """Whom a relay or list that put itself into ``From:`` names as the author."""
     references: tuple[str, ...] = ()
     """Message-ids, oldest first, without this mail's own."""
 
@@ -109,6 +111,53 @@ class Patch:
         return tuple(dict.fromkeys(change.path for change in self.blobs))
 
 
+class ReferenceKind(StrEnum):
+    """By what a series names another one."""
+
+    PATCH_ID = "patch-id"
+    """``git patch-id --stable`` of one patch."""
+    CHANGE_ID = "change-id"
+    """b4's name for all versions of a series; ``:v3`` behind it names one."""
+    MESSAGE_ID = "message-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One thing that a series says it is built on."""
+
+    kind: ReferenceKind
+    value: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind.value, "value": self.value}
+
+
+class Finding(StrEnum):
+    """What came of looking for a prerequisite."""
+
+    FOUND = "found"
+    IN_SERIES = "in-series"
+    """It is a patch of the series itself."""
+    NOT_FOUND = "not-found"
+    UNREACHABLE = "unreachable"
+    """The archive could not be read: another try may find it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prerequisite:
+    """What was found for a :class:`Reference`."""
+
+    reference: Reference
+    finding: Finding
+    patches: tuple[Patch, ...] = ()
+    """In order; empty unless found."""
+    subject: str = ""
+    """Of the cover letter, else of the first patch."""
+    message_id: str = ""
+    note: str = ""
+    """Why it was not found, one clause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One version of a patch series, whole or with holes.
@@ -128,14 +177,20 @@ class Series:
     cover_text: str = ""
     base_commit: str | None = None
     change_id: str | None = None
-    prerequisites: tuple[str, ...] = ()
-    """Values of ``prerequisite-patch-id:`` trailers."""
+    depends_on: tuple[Reference, ...] = ()
+    """What it says it is built on (:mod:`reviewbot.series.references`)."""
     newer_versions: tuple[int, ...] = ()
     """Versions above this one in the same thread."""
     mbox: bytes = b""
     """The series as an mboxrd, the bytes ``b4 -q am -T -o -`` would print."""
     source: str = ""
     """Where it was read from, for the reproduce line: a message-id, path or range."""
+
+    @property
+    def words(self) -> str:
+        """What the series says about itself: cover letter, subjects and commit messages."""
+        messages = [f"{patch.subject}\n{patch.message}" for patch in self.patches]
+        return "\n".join([self.subject, self.cover_text, *messages])
 
     @property
     def head(self) -> Envelope:
@@ -153,7 +208,10 @@ class Series:
             "newer_versions": list(self.newer_versions),
             "base_commit": self.base_commit,
             "change_id": self.change_id,
-            "prerequisites": list(self.prerequisites),
+            "prerequisites": [
+                each.value for each in self.depends_on if each.kind is ReferenceKind.PATCH_ID
+            ],
+            "depends_on": [each.to_dict() for each in self.depends_on],
             "patches": [
                 {
                     "index": patch.index,

@@ -62,6 +62,21 @@ def classify(spec: str) -> Source:
     )
 
 
+def message_id_in(text: str) -> str | None:
+    """The first message-id in a line of text: bare, in angle brackets, or in an address."""
+    for word in text.split():
+        bare = word.strip("()[],;").removeprefix("id:")
+        if re.match(r"https?://", bare, re.IGNORECASE):
+            try:
+                return _from_url(bare)
+            except UsageError:
+                continue
+        bare = bare.removeprefix("<").removesuffix(">")
+        if is_message_id(bare) and "/" not in bare:
+            return bare
+    return None
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()

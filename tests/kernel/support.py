@@ -117,7 +117,6 @@ def make_series(
     *diffs: str | Patch,
     missing: tuple[int, ...] = (),
     base_commit: str | None = None,
-    prerequisites: tuple[str, ...] = (),
 ) -> Series:
     """A series of patches, or of diffs numbered from 1."""
     patches = tuple(
@@ -132,7 +131,6 @@ def make_series(
         patches=patches,
         missing=missing,
         base_commit=base_commit,
-        prerequisites=prerequisites,
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
@@ -13,10 +14,18 @@ import pytest
 from reviewbot.errors import TreeError
 from reviewbot.kernel import base as module
 from reviewbot.kernel.base import choose_base
+from reviewbot.kernel.mirror import Mirror
 from reviewbot.kernel.model import BaseHow
 from reviewbot.kernel.repository import Repository, Scratch
-from reviewbot.series.model import BlobChange, Series
-from tests.kernel.support import Checkout, make_series, mbox_diff
+from reviewbot.series.model import (
+    BlobChange,
+    Finding,
+    Prerequisite,
+    Reference,
+    ReferenceKind,
+    Series,
+)
+from tests.kernel.support import Checkout, make_patch, make_series, mbox_diff
 
 
 @pytest.fixture
@@ -31,10 +40,18 @@ def commits(checkout: Checkout) -> list[str]:
 
 
 def choose(
-    checkout: Checkout, series: Series, option: str | None = None
+    checkout: Checkout,
+    series: Series,
+    option: str | None = None,
+    branch: str = "",
+    mirror: Mirror | None = None,
+    prerequisites: Sequence[Prerequisite] = (),
 ) -> tuple[str, BaseHow, str]:
-    with Repository.open(checkout.path) as opened:
-        base = choose_base(opened, series, option)
+    with Repository.open(checkout.path, mirror) as opened:
+        base = choose_base(opened, series, option, branch, prerequisites)
+        if mirror is not None:
+            assert base.tree == opened.tree_of(base.commit)
+            return base.describe, base.how, base.why
         assert base.tree == checkout.blob(f"{base.commit}^{{tree}}")
     return base.describe, base.how, base.why
 
@@ -62,9 +79,6 @@ def test_the_option_wins(checkout: Checkout, commits: list[str]) -> None:
 def test_base_commit_comes_next(checkout: Checkout, commits: list[str]) -> None:
     series = series_on(checkout, "v3", "a.c", base_commit=commits[1])
     assert choose(checkout, series) == ("v2", BaseHow.BASE_COMMIT, "the series names it")
-    series = make_series("", base_commit=commits[1], prerequisites=("1" * 40, "2" * 40))
-    why = "the series names it; 2 prerequisite patches not applied"
-    assert choose(checkout, series)[2] == why
 
 
 @pytest.mark.parametrize("given", ["1" * 40, "6", "v1", "HEAD", "--all", "", "master"])
@@ -154,6 +168,35 @@ def test_an_ambiguous_pre_image_still_decides(
     patch = series_on(checkout, "v1", "a.c").patches[0]
     patch = replace(patch, blobs=(BlobChange("a.c", short, "1234567"),))
     assert choose(checkout, make_series(patch))[:2] == ("v1", BaseHow.BLOBS)
+
+
+def test_the_lists_branch_is_used_when_nothing_matches(
+    checkout: Checkout, commits: list[str]
+) -> None:
+    checkout.git("update-ref", "refs/remotes/kvm/next", commits[0])
+    series = make_series("")
+    why = "no pre-image blobs to compare; used kvm/next, where this list's patches go"
+    assert choose(checkout, series, branch="kvm/next") == ("v1", BaseHow.BRANCH, why)
+    why = "no pre-image blobs to compare; kvm/gone is not there; used HEAD"
+    assert choose(checkout, series, branch="kvm/gone") == ("v3", BaseHow.HEAD, why)
+
+
+def test_the_lists_branch_is_preferred_to_other_matches(
+    checkout: Checkout, commits: list[str]
+) -> None:
+    series = series_on(checkout, "v1", "b.c")
+    assert choose(checkout, series)[0] == "v2"
+    assert choose(checkout, series, branch="v1")[:2] == ("v1", BaseHow.BLOBS)
+
+
+def test_blobs_below_the_prerequisites(checkout: Checkout, commits: list[str]) -> None:
+    below = series_on(checkout, "v1", "a.c").patches[0]
+    blobs = (BlobChange("a.c", below.blobs[0].after, "1234567"),)
+    series = make_series(replace(make_patch(""), blobs=blobs))
+    assert choose(checkout, series)[1] is BaseHow.HEAD
+    found = Prerequisite(Reference(ReferenceKind.PATCH_ID, "1" * 40), Finding.FOUND, (below,))
+    why = "with prerequisites 1 of 1 pre-image blobs match"
+    assert choose(checkout, series, prerequisites=(found,)) == ("v1", BaseHow.BLOBS, why)
 
 
 def test_caps_hold(checkout: Checkout, commits: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

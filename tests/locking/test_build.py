@@ -7,11 +7,12 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reviewbot.kernel.objects import ObjectStore
-from reviewbot.locking.build import build_store, open_store
-from reviewbot.locking.index import stores
+from reviewbot.locking.build import Callees, build_store, open_store
+from reviewbot.locking.index import name_key, stores
 from tests.locking.scenarios import SCENARIOS
 from tests.locking.support import Lab, brief
 
@@ -113,3 +114,16 @@ def _state(git_dir: Path) -> list[tuple[str, int, int]]:
         for path in git_dir.rglob("*")
         if path.is_file()
     )
+
+
+def test_files_that_others_call() -> None:
+    """A call from the own file does not count, one of a shared name does."""
+    callees = Callees()
+    for names in (["own", "far"], ["far_away"], []):
+        callees.add(np.array([name_key(name) for name in names], np.uint32))
+    callees.index()
+    functions = [("own", 0), ("far", 2), ("far_away", 2), ("nobody", 1)]
+    assert callees.called(functions) == {2}
+    assert callees.called([("own", 1), ("own", 0)]) == {1}
+    assert callees.called([]) == frozenset()
+    assert callees.files(["far", "nobody"]) == [0]

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbot.kernel.objects import ObjectStore
+from reviewbot.locking import trees as trees_module
 from reviewbot.locking.index import stores
 from reviewbot.locking.trees import prepare
+from reviewbot.locking.view import build_overlay
 from tests.locking.scenario import DEV
 from tests.locking.scenarios import PLAIN, SCENARIOS
 from tests.locking.support import Files, Lab, brief, fresh_lab
@@ -54,6 +58,26 @@ def test_a_damaged_store_nearby_is_passed_over(lab: Lab) -> None:
     (lab.settings.store_path(old) / "about.json").write_text("{")
     trees = lab.trees(filled(case.good), filled(case.bad))
     assert [row[0] for row in brief(lab.compare(*trees))] == [case.kind.value]
+
+
+def test_a_new_wrapper_that_all_its_callers_know_is_linked_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a function that lacks a flow because of it would be another one when read again."""
+    own = "void take(struct mutex *m)\n{\n\tmutex_lock(m);\n}\n"
+    old, new = lab.trees(filled(PLAIN), filled(PLAIN, filler3=own))
+    with lab.open(old):
+        pass
+    linked: list[int] = []
+
+    def count(*arguments: Any) -> Any:
+        linked.append(len(arguments[1]))
+        return build_overlay(*arguments)
+
+    monkeypatch.setattr(trees_module, "build_overlay", count)
+    with lab.open(new) as views:
+        assert views[0].overlay is not None
+    assert linked == [1]
 
 
 def test_a_tree_near_a_stored_one_is_prepared_without_a_store(lab: Lab) -> None:

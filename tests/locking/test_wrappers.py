@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from reviewbot.locking.effects import Effect, Effects, Walk
 from reviewbot.locking.wrappers import function_refs, summarize_file, wrapper_names
@@ -108,3 +109,54 @@ def test_callers_follow_when_a_static_function_turns_out_to_change_nothing() -> 
     last = walks[numbers[1]]
     assert last is not None
     assert all(not leave.held for leave in last.exits)
+
+
+IN_ORDER = """\
+static DEFINE_MUTEX(big);
+static void take(void)
+{
+	mutex_lock(&big);
+}
+static void take_more(void)
+{
+	take();
+}
+void use(void)
+{
+	take_more();
+	mutex_unlock(&big);
+}
+"""
+
+
+def _numbers(kernel: Kernel, path: str) -> dict[int, int]:
+    return dict(enumerate(range(len(kernel.facts[path].functions))))
+
+
+@pytest.mark.parametrize(("text", "walks"), [(IN_ORDER, 3), (CHAIN, 4 + 3)])
+def test_a_function_is_walked_again_only_for_news(text: str, walks: int) -> None:
+    """What stands below its callees has seen them; what stands above them has not."""
+    kernel = Kernel({"f.c": text})
+    kernel.symbols.replace_functions(
+        msgspec.structs.replace(ref, effects=None)
+        for ref in list(kernel.symbols.all_functions())
+        if ref.file == "f.c"
+    )
+    kept: list[int] = []
+    summarize_file(
+        kernel.linker, "f.c", kernel.facts["f.c"], _numbers(kernel, "f.c"), None,
+        lambda number, _: kept.append(number),
+    )  # fmt: skip
+    assert len(kept) == walks
+
+
+@pytest.mark.parametrize(("path", "names"), [("f.c", {"one_lock"}), ("f.h", {"one_lock", "go"})])
+def test_likely_wrappers_are_summarized_alone(path: str, names: set[str]) -> None:
+    text = (
+        "static inline void one_lock(struct dev *d)\n{\n\tmutex_lock(&d->lock);\n}\n"
+        "static inline void go(struct dev *d)\n{\n\tone_lock(d);\n\tmutex_unlock(&d->lock);\n}\n"
+    )
+    kernel = Kernel({path: text})
+    facts = kernel.facts[path]
+    found = summarize_file(kernel.linker, path, facts, _numbers(kernel, path), None, likely=True)
+    assert {facts.functions[number].name for number, _ in found} == names

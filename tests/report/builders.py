@@ -9,6 +9,7 @@ so a chain never names a line that is not there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reviewbot.kernel.model import (
@@ -16,9 +17,12 @@ from reviewbot.kernel.model import (
     ApplyState,
     Base,
     BaseHow,
+    Conflict,
     HunkFailure,
     Offset,
     PatchApplication,
+    PrerequisiteResult,
+    PrerequisiteState,
 )
 from reviewbot.locking.model import (
     Chain,
@@ -34,7 +38,7 @@ from reviewbot.locking.model import (
     Step,
     Verdict,
 )
-from reviewbot.report.model import Review
+from reviewbot.report.model import Gone, Review, Since
 from reviewbot.report.reply import Sender
 from reviewbot.series.model import (
     Damage,
@@ -42,6 +46,8 @@ from reviewbot.series.model import (
     Envelope,
     Identity,
     Patch,
+    Reference,
+    ReferenceKind,
     Series,
     Trailer,
 )
@@ -443,6 +449,20 @@ def introduced() -> Review:
     )
 
 
+def two_patches() -> Review:
+    """Patch 3 of 3 brings another flush-cycle than patch 2."""
+    review_of_one = introduced()
+    (first,) = review_of_one.hazards
+    (site,) = first.sites
+    second = replace(
+        first,
+        classes=("struct frob.other_lock", POLL_WORK),
+        sites=(replace(site, patch=3),),
+        patch=3,
+    )
+    return replace(review_of_one, hazards=(first, second))
+
+
 def not_removed() -> Review:
     """A fix is claimed, and all is as it was."""
     sites = (gate_site("frob_gate_open", ChangeState.REMAINING, GATE),)
@@ -466,18 +486,33 @@ def clean() -> Review:
 
 def conflict() -> Review:
     """Patch 2 of 3 stops at a hunk."""
-    series = three(base_commit=None, prerequisites=("1" * 40,))
+    series = three(base_commit=None, depends_on=(Reference(ReferenceKind.PATCH_ID, "1" * 40),))
     hunk = patch_text("poll-2").split("+++ b/drivers/frob/poll.c\n")[1]
     return review(
         series,
         Verdict.DOES_NOT_APPLY,
         "a hunk of patch 2/3 does not match the base",
-        base=base(BaseHow.HEAD, "no base named; used HEAD; 1 prerequisite patch not applied"),
-        application=stopped(
-            series,
-            2,
-            ApplyState.CONFLICT,
-            HunkFailure(POLL_PATH, hunk, "git apply: patch failed: drivers/frob/poll.c:20"),
+        base=base(BaseHow.HEAD, "no base named; used HEAD"),
+        application=replace(
+            stopped(
+                series,
+                2,
+                ApplyState.CONFLICT,
+                HunkFailure(POLL_PATH, hunk, "git apply: patch failed: drivers/frob/poll.c:20"),
+            ),
+            prerequisites=(
+                PrerequisiteResult(
+                    series.depends_on[0], PrerequisiteState.NOT_FOUND, note="not in the archive"
+                ),
+            ),
+            conflict=Conflict(
+                POLL_PATH,
+                commit="a1b2c3d4e5f6" * 3 + "a1b2",
+                subject="frob: poll: let the caller stop it",
+                applies_to="v6.11",
+                applies_commit="b2" * 20,
+                tried=2,
+            ),
         ),
         stats=Stats(),
     )
@@ -616,6 +651,18 @@ def unicode_names() -> Review:
     )
 
 
+def next_version() -> Review:
+    """The third version of a series, whose second had three hazards."""
+    found = poll_hazard()
+    since = Since(
+        version=2,
+        gone=(Gone("flush-cycle-0123456789ab", 1), Gone("recursive-lock-0123456789ab", 3)),
+        remaining=(found.id,),
+    )
+    third = introduced()
+    return replace(third, series=replace(third.series, version=3), since=since)
+
+
 GOLDEN = {
     "removed": removed,
     "one-site": one_site,
@@ -630,5 +677,6 @@ GOLDEN = {
     "not-reviewable": not_reviewable,
     "long-chain": long_chain,
     "unicode-names": unicode_names,
+    "next-version": next_version,
 }
 """Every golden mail and the review it is made of."""

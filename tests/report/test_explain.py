@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from reviewbot.report.explain import AROUND, Explanation, explanation, render_explanation
+from reviewbot.report.excerpts import AROUND
+from reviewbot.report.explain import Explanation, explanation, render_explanation
 from reviewbot.report.jsonout import dump
 from tests.support.schemas import broken
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from reviewbot.kernel.model import Application, ApplyState, BaseHow, Offset, PresentHunk
+from reviewbot.kernel.model import (
+    Application,
+    ApplyState,
+    BaseHow,
+    Offset,
+    PrerequisiteResult,
+    PrerequisiteState,
+    PresentHunk,
+)
 from reviewbot.report.facts import facts, listed, missing, reproduce
-from reviewbot.series.model import Series
+from reviewbot.series.model import Reference, ReferenceKind, Series
 
 from . import builders
 
@@ -46,6 +55,62 @@ def test_offsets_name_each_file_once_and_are_capped() -> None:
         "f0.c, hunk 0 -5, hunk 1 -4, hunk 2 -3, f1.c, hunk 3 -2, hunk 4 -1, hunk 5 +0 lines, "
         "and 4 more hunks"
     )
+
+
+def result(state: PrerequisiteState, note: str = "", **more: Any) -> PrerequisiteResult:
+    reference = Reference(ReferenceKind.PATCH_ID, "1f" * 20)
+    return PrerequisiteResult(reference, state, note=note, **more)
+
+
+def built_on(*results: PrerequisiteResult) -> list[str]:
+    series = builders.three(depends_on=tuple(each.reference for each in results))
+    application = replace(builders.applied(series), prerequisites=results)
+    review = replace(builders.clean(), series=series, application=application)
+    return [text for label, text in facts(review) if label == "Built on"]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            result(
+                PrerequisiteState.APPLIED, patches=2, subject="a: b", message_id="m@example.org"
+            ),
+            'patch "a: b" (m@example.org): 2 patches applied first',
+        ),
+        (
+            result(PrerequisiteState.IN_BASE, "commit 0123456789ab"),
+            "patch-id 1f1f1f1f1f1f: in the base already: commit 0123456789ab",
+        ),
+        (
+            result(PrerequisiteState.IN_SERIES, "it is patch 1 of the series itself"),
+            "patch-id 1f1f1f1f1f1f: it is patch 1 of the series itself",
+        ),
+        (
+            result(PrerequisiteState.NOT_FOUND, "not in the archive"),
+            "patch-id 1f1f1f1f1f1f: not found: not in the archive",
+        ),
+        (
+            result(PrerequisiteState.CONFLICT, "patch 2: it fails", subject="s", message_id="m"),
+            'patch "s" (m): left out, as it does not apply: patch 2: it fails',
+        ),
+    ],
+)
+def test_each_prerequisite_is_told(given: PrerequisiteResult, text: str) -> None:
+    assert built_on(given) == [text]
+
+
+def test_many_prerequisites_are_counted() -> None:
+    many = [result(PrerequisiteState.NOT_FOUND)] * 7 + [result(PrerequisiteState.APPLIED)] * 2
+    told = built_on(*many)
+    assert len(told) == 7
+    assert told[-1] == "3 more prerequisites: 1 not found and 2 applied"
+
+
+def test_prerequisites_that_nobody_looked_for_are_told() -> None:
+    series = builders.three(depends_on=(result(PrerequisiteState.APPLIED).reference,))
+    review = replace(builders.clean(), series=series)
+    assert dict(facts(review))["Built on"] == "1 prerequisite, not applied"
 
 
 def test_what_was_there_already_is_said() -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from reviewbot.locking.model import HazardKind
 from reviewbot.report.audit import Audit
-from reviewbot.report.sarif import ONE_SIDED, sarif
+from reviewbot.report.sarif import ONE_SIDED, review_sarif, sarif
 from tests.support.schemas import broken
 
 from .audits import GATE_PATH, POLL_PATH, made, one_sided
+from .builders import GOLDEN
 
 S: dict[str, Any] = {"type": "string"}
 LEVEL = {"enum": ["none", "note", "warning", "error"]}
@@ -46,6 +47,7 @@ SCHEMA: dict[str, Any] = {
             tool=obj("driver", driver=ref("component")),
             columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
             originalUriBaseIds=obj("", SRCROOT=obj("", description=ref("message"))),
+            invocations=items(ref("invocation")),
             results=items(ref("result")),
             properties={"type": "object"},
         ),
@@ -63,6 +65,11 @@ SCHEMA: dict[str, Any] = {
             defaultConfiguration=obj("", level=LEVEL),
             properties={"type": "object"},
         ),
+        "invocation": obj(
+            "executionSuccessful",
+            executionSuccessful={"type": "boolean"},
+            toolExecutionNotifications=items(obj("message", level=LEVEL, message=ref("message"))),
+        ),
         "text": obj("text", text=S, markdown=S),
         "message": obj("", text=S),
         "result": obj(
@@ -70,6 +77,7 @@ SCHEMA: dict[str, Any] = {
             ruleId=S,
             ruleIndex=number(-1),
             level=LEVEL,
+            baselineState={"enum": ["new", "unchanged", "updated", "absent"]},
             message=ref("message"),
             locations=items(ref("location")),
             relatedLocations=items(ref("location")),
@@ -184,3 +192,60 @@ def test_fingerprints_know_no_lines() -> None:
 
 def test_it_is_plain_ascii() -> None:
     assert sarif(one_sided()).isascii()
+
+
+# ---- reviews ----
+
+
+def run_of(name: str) -> dict[str, Any]:
+    log = json.loads(review_sarif(GOLDEN[name]()))
+    assert broken(log, SCHEMA) == []
+    run: dict[str, Any] = log["runs"][0]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "states"),
+    [
+        ("removed", ["absent"]),
+        ("partially-removed", ["unchanged"]),
+        ("not-removed", ["unchanged"]),
+        ("introduced", ["new"]),
+        ("clean", []),
+    ],
+)
+def test_a_review_tells_each_result_against_its_baseline(name: str, states: list[str]) -> None:
+    run = run_of(name)
+    assert [result["baselineState"] for result in run["results"]] == states
+    assert run["properties"]["verdict"] == name
+    assert run["invocations"] == [{"executionSuccessful": True, "toolExecutionNotifications": []}]
+
+
+@pytest.mark.parametrize("name", ["conflict", "missing", "not-reviewable"])
+def test_a_series_that_was_not_checked_is_a_failed_run(name: str) -> None:
+    run = run_of(name)
+    (invocation,) = run["invocations"]
+    assert run["results"] == []
+    assert invocation["executionSuccessful"] is False
+    (notice,) = invocation["toolExecutionNotifications"]
+    assert notice["message"]["text"] == GOLDEN[name]().reason
+
+
+def test_what_is_left_is_shown_where_it_is_left() -> None:
+    (result,) = run_of("partially-removed")["results"]
+    (place,) = result["locations"]
+    assert place["logicalLocations"][0]["name"] == "frob_gate_open"
+    assert all("frob_gate_close" not in str(one["message"]) or "also" not in str(one["message"])
+               for one in result["relatedLocations"])  # fmt: skip
+
+
+def test_a_fault_of_one_function_has_the_state_of_its_site() -> None:
+    review = GOLDEN["partially-removed"]()
+    (hazard,) = review.hazards
+    fault = replace(hazard, kind=HazardKind.LOCK_IMBALANCE)
+    run = json.loads(review_sarif(replace(review, hazards=(fault,))))["runs"][0]
+    found = {
+        result["locations"][0]["logicalLocations"][0]["name"]: result["baselineState"]
+        for result in run["results"]
+    }
+    assert found == {"frob_gate_close": "absent", "frob_gate_open": "unchanged"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reviewbot.errors import ReviewbotError, UsageError
 from reviewbot.series.assemble import AssembleLimits, assemble
 from reviewbot.series.errors import NoPatches, SuspiciousText, TooBig, Unreadable, WorkerError
-from reviewbot.series.model import Series
+from reviewbot.series.model import Reference, ReferenceKind, Series
 from tests.series.conftest import SEED_V1, SEED_V2
 from tests.support import mails
 
@@ -178,7 +178,8 @@ def test_trailers_below_a_cover_letter() -> None:
     cover = mail("[PATCH 0/1] all", "0@example.org", f"All.\n\n{below}prerequisite-patch-id: no\n")
     patch = mail("[PATCH 1/1] one", "1@example.org", parent="0@example.org")
     series = assembled(cover, patch, wanted="1@example.org")
-    assert (series.change_id, series.prerequisites) == ("20260101-frob-12ab", ("1f" * 20,))
+    assert series.change_id == "20260101-frob-12ab"
+    assert series.depends_on == (Reference(ReferenceKind.PATCH_ID, "1f" * 20),)
     assert (series.subject, series.message_id) == ("all", "1@example.org")
     assert series.head.message_id == "0@example.org"
 
@@ -380,3 +381,15 @@ def test_nothing_is_left_behind_in_the_temporary_directory(both: bytes) -> None:
     with pytest.raises(NoPatches):
         assemble(both, wanted="nobody@example.org", source="x")
     assert set(temporary.iterdir()) == before
+
+
+@pytest.mark.parametrize("wanted", ["c@example.org", "p2@example.org"])
+def test_mail_that_is_known_to_be_one_series_needs_no_threading(wanted: str) -> None:
+    posted = mails.join(
+        mail("[PATCH 0/2] a: cover", "c@example.org", "Words.\n\n a | 2 +-\n"),
+        mail("[PATCH 1/2] a: one", "p1@example.org"),
+        mail("[PATCH 2/2] a: two", "p2@example.org", parent="elsewhere@example.org"),
+    )
+    series = assemble(posted, wanted=wanted, source="x", together=True)
+    assert [patch.subject for patch in series.patches] == ["a: one", "a: two"]
+    assert series.cover is not None

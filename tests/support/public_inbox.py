@@ -128,7 +128,7 @@ class PublicInbox:
                 file.write(
                     f'[extindex "all"]\n\ttopdir = {self._root}/all\n\turl = {self.url("all")}\n'
                 )
-        self._run("public-inbox-extindex", "--all", "-j1", "-L", "medium", str(self._root / "all"))
+        self._run("public-inbox-extindex", "--all", "-j1", "-L", "full", str(self._root / "all"))
 
     def _run(self, *command: str, mail: bytes = b"", **env: str) -> None:
         done = subprocess.run(

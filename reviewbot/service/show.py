@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The state for people: what ``reviewbot status`` and the status page say.
+
+Pure: records in, text or rows out.  Everything that a stranger wrote goes through
+:func:`~reviewbot.report.clean.one_line` on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from reviewbot.report.clean import one_line
+from reviewbot.service.model import ReviewState
+from reviewbot.service.state.model import Overview, ReviewRecord, SourceRecord, Story
+
+SCHEMA = "reviewbot.status/1"
+_TITLE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line about a review."""
+
+    id: int
+    list: str
+    state: str
+    verdict: str
+    age: str
+    """Since its last mail came."""
+    title: str
+    why: str
+
+
+def row(review: ReviewRecord, now: datetime) -> Row:
+    """A review on one line."""
+    state = review.state.value
+    if review.state is ReviewState.RUNNING and review.step is not None:
+        state = f"{state}: {review.step.value}"
+    return Row(
+        id=review.id,
+        list=review.list,
+        state=state,
+        verdict=review.verdict.value if review.verdict is not None else "",
+        age=span(now - review.arrived),
+        title=one_line(f"v{review.version} {review.title}", _TITLE),
+        why=one_line(review.reason, 160),
+    )
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest unit: ``3 h``; "now" if it is over already."""
+    seconds = int(length.total_seconds())
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= unit:
+            return f"{seconds // unit} {name}"
+    return "now"
+
+
+def overview_text(seen: Overview, now: datetime) -> str:
+    """The service in a few lines."""
+    waiting = f", the oldest for {span(now - seen.oldest)}" if seen.oldest is not None else ""
+    lines = [
+        f"reviews   {_counts(seen.reviews) or 'none yet'}{waiting}",
+        f"verdicts  {_counts(seen.verdicts) or 'none yet'}",
+    ]
+    if seen.failures:
+        lines.append(f"failures  {_counts(seen.failures)}")
+    lines += [
+        f"messages  {_counts(seen.messages) or 'none yet'}",
+        f"outbox    {_counts(seen.outbox) or 'empty'}",
+    ]
+    if seen.seconds:
+        steps = ", ".join(f"{step.value} {mean:.1f} s" for step, mean in seen.seconds.items())
+        lines.append(f"steps     {steps}")
+    lines += [f"source    {source_text(source, now)}" for source in seen.sources]
+    return "\n".join(lines)
+
+
+def source_text(source: SourceRecord, now: datetime) -> str:
+    """How following one source goes, in one line."""
+    good = f"last good poll {_ago(source.last_good, now)}"
+    if source.failure is None:
+        return f"{source.name}: {source.state.value}, {good}"
+    again = ""
+    if source.next_try is not None:
+        again = f", next try {'in ' if source.next_try > now else ''}{span(source.next_try - now)}"
+    return (
+        f"{source.name}: {source.state.value} {source.failures} times ({source.failure.value}),"
+        f" {good}{again}: {one_line(source.reason)}"
+    )
+
+
+def story_text(story: Story, now: datetime) -> str:
+    """Everything known about one message and its series."""
+    return "\n".join(_story(story, now))
+
+
+def _story(story: Story, now: datetime) -> Iterator[str]:
+    message, review = story.message, story.review
+    yield f"message   <{one_line(message.message_id)}>"
+    yield f"subject   {one_line(message.subject)}"
+    yield f"from      {one_line(message.author)}"
+    yield f"received  {_date(message.received)} from {message.source}, {one_line(message.where)}"
+    detail = f": {one_line(message.detail)}" if message.detail else ""
+    yield f"decision  {message.reason.value}{detail}"
+    if review is None:
+        return
+    shown = row(review, now)
+    verdict = f", {shown.verdict}" if shown.verdict else ""
+    yield f"review    {shown.id}, {shown.state}{verdict}: {shown.why}"
+    yield f"series    {shown.title}, {len(story.messages)} mails for {review.expected} patches"
+    if review.base:
+        yield f"base      {review.base}"
+    for hazard in story.hazards:
+        patch = f" with patch {hazard.patch}" if hazard.patch is not None else ""
+        yield f"hazard    {hazard.hazard} {hazard.state.value}{patch}: {', '.join(hazard.classes)}"
+    for letter in story.letters:
+        yield f"reply     <{letter.message_id}> {letter.state.value}"
+    for event in story.events:
+        reason = f": {one_line(event.reason)}" if event.reason else ""
+        change = f"{event.before} -> {event.after}" if event.before else event.after
+        yield f"{_date(event.at)}  {event.kind.value} {change}{reason}"
+
+
+def plain(value: Any) -> Any:
+    """A record as JSON takes it: enums as their values, dates as ISO 8601 in UTC."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return _date(value)
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return plain(asdict(value)) if hasattr(value, "__dataclass_fields__") else value
+
+
+def _counts(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{number} {kind.value}" for kind, number in counts.items() if number)
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    age = span(now - moment)
+    return age if age == "now" else f"{age} ago"
+
+
+def _date(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rows as records, and which columns make them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reviewbot.service.state.model import (
+    Event,
+    HazardRecord,
+    Letter,
+    Machine,
+    MessageRecord,
+    ReviewRecord,
+    SourceRecord,
+)
+from reviewbot.service.state.tables import reviews
+
+REVIEW = [column for column in reviews.c if column.name not in ("result", "submitted")]
+
+
+def review_record(row: Any) -> ReviewRecord:
+    """A row of :data:`REVIEW` as a record."""
+    values = dict(row._mapping)
+    lists = {name: tuple(values[name]) for name in ("parts", "supersedes")}
+    return ReviewRecord(**{**values, **lists})
+
+
+def source_record(row: Any) -> SourceRecord:
+    """A row of ``sources`` as a record."""
+    return SourceRecord(**row._mapping)
+
+
+def message_record(row: Any) -> MessageRecord:
+    """A row of ``messages`` as a record."""
+    return MessageRecord(
+        message_id=row.message_id,
+        source=row.source,
+        where=row.place,
+        list=row.list,
+        received=row.received,
+        subject=row.subject,
+        author=row.author,
+        ours=row.ours,
+        reason=row.reason,
+        detail=row.detail,
+        removed=row.removed,
+        review=row.review,
+    )
+
+
+def hazard_record(row: Any) -> HazardRecord:
+    """A row of ``hazards`` as a record."""
+    return HazardRecord(row.hazard, row.kind, tuple(row.classes), row.state, row.patch)
+
+
+def letter(row: Any) -> Letter:
+    """A row of ``outbox`` as a record, without the mail."""
+    return Letter(
+        message_id=row.message_id,
+        review=row.review,
+        list=row.list,
+        subject=row.subject,
+        recipients=tuple(row.recipients),
+        state=row.state,
+        created=row.created,
+    )
+
+
+def event(row: Any) -> Event:
+    """A row of ``events`` as a record."""
+    return Event(row.at, row.kind, row.subject, row.before, row.after, row.reason)
+
+
+def machine(row: Any) -> Machine:
+    """A row of ``machines`` as a record."""
+    return Machine(row.id, row.host, row.pid, row.birth, row.beat, row.seen)
