@@ -19,6 +19,7 @@ from reviewbot.locking.frameworks import RUNS_IN, Running
 from reviewbot.locking.graph import (
     BH_OFF,
     CONTEXT,
+    CONTEXTS,
     IN_ATOMIC,
     IRQ_OFF,
     SLEEPS,
@@ -29,6 +30,7 @@ from reviewbot.locking.graph import (
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.link import Action, LinkedFunction, context_node
 from reviewbot.locking.model import HazardKind
+from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import ATOMIC, SLEEPING
 from reviewbot.locking.view import View
 
@@ -104,7 +106,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
                 continue
             if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
                 continue
-            if edges.cost(way) <= MAX_WAY:
+            if edges.cost(way) <= MAX_WAY and _is_ours(edges, way, function):
                 ways.append((edges.cost(way), way))
     ways.sort(key=lambda entry: (entry[0], entry[1].held))
     for _, way in ways:
@@ -112,6 +114,17 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
         if context is not None and in_task(edges, function, _MASK[context]):
             return way
     return None
+
+
+def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
+    """Whether a handler is one of the code that *function* belongs to.
+
+    Of an object it is; what a framework calls is somebody's of all there are, and a call
+    through a struct takes it anywhere.
+    """
+    if way.held not in CONTEXTS or not edges.through_ops(way):
+        return True
+    return related(directory_of(edges.spot(way.path[0])[0]), directory_of(edges.spot(function)[0]))
 
 
 def _context(view: View, way: Leg) -> Running | None:

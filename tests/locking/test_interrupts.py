@@ -145,3 +145,36 @@ def test_a_task_is_proved_through_a_struct_of_few(lab: Lab, others: int) -> None
     text += "static const struct dev_ops dev_ops = {\n\t.count = count,\n};\n"
     with lab.views(one(text)) as (view,):
         assert in_task(edges_of(view), number(view, "count"), BH_OFF) == (others == 0)
+
+
+RECEIVER = """
+struct packet_type {
+	int (*func)(struct bound *bound);
+};
+static int receive(struct bound *bound)
+{
+	bound->ops->count(bound->dev);
+	return 0;
+}
+static struct packet_type receiver = {
+	.func = receive,
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "found"), [("drivers/dev/receive.c", True), ("net/other/receive.c", False)]
+)
+def test_what_a_framework_calls_elsewhere_is_somebody_elses(
+    lab: Lab, where: str, found: bool
+) -> None:
+    header = (
+        "struct dev_ops {\n\tvoid (*count)(struct dev *d);\n};\n"
+        "struct bound {\n\tstruct dev_ops *ops;\n\tstruct dev *dev;\n};\n"
+    )
+    text = COUNT + SHOW.replace("@@", PLAIN_LOCK)
+    text += "static const struct dev_ops dev_ops = {\n\t.count = count,\n};\n"
+    files = {**one(text), "include/linux/dev.h": header, where: RECEIVER}
+    with lab.views(files) as (view,):
+        hits = list(inversions(edges_of(view), number(view, "state_show")))
+        assert [hit.classes for hit in hits] == [("struct dev.slock", "softirq context")] * found
