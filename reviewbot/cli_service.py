@@ -134,7 +134,7 @@ def status(
         value = {"schema": show.SCHEMA, "overview": seen, "reviews": listed}
         say(json.dumps(show.plain(value), indent=2))
     else:
-        say(show.overview_text(seen, now))
+        say(show.as_text(show.overview_facts(seen, now)))
         _print_reviews(listed, now)
     if any(source.failure is not None for source in seen.sources):
         raise typer.Exit(ExitStatus.FINDINGS)
