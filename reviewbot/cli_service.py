@@ -100,7 +100,8 @@ def replay(
         say(json.dumps(show.plain(value), indent=2))
         return
     _print_reviews(listed, datetime.now(UTC))
-    say(f"{len(saved.arrivals)} mails, {len(listed)} series, {len(letters)} replies")
+    replies = "1 reply" if len(letters) == 1 else f"{len(letters)} replies"
+    say(f"{len(saved.arrivals)} mails, {len(listed)} series, {replies}")
 
 
 @app.command()
