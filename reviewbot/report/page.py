@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from markupsafe import Markup
 
 from reviewbot.locking.model import ChangeState, Hazard
 from reviewbot.report.clean import one_line
 from reviewbot.report.facts import numbered
-from reviewbot.report.headers import is_message_id
+from reviewbot.report.headers import archive_link, is_message_id
 from reviewbot.report.headline import TITLES, headline
 from reviewbot.report.inline import FileDiff, file_diffs
 from reviewbot.report.model import Review
@@ -38,8 +37,6 @@ from reviewbot.series.model import Series
 
 HAZARDS_SHOWN = 20
 PATCHES_SHOWN = 40
-ARCHIVE = "https://lore.kernel.org/r/"
-"""Where a message-id leads (https://korg.docs.kernel.org/lore.html)."""
 
 _ORDER = (ChangeState.INTRODUCED, ChangeState.REMAINING, ChangeState.REMOVED)
 
@@ -111,7 +108,7 @@ def render_page(review: Review) -> str:
 def _series(series: Series) -> SeriesView:
     posted = bool(series.cover or series.patches)
     author = series.head.author if posted else None
-    link = f"{ARCHIVE}{quote(series.message_id, safe='@')}"
+    link = archive_link(series.message_id)
     return SeriesView(
         subject=one_line(series.subject),
         author=one_line(author.name or author.address) if author is not None else "",
