@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,8 +37,9 @@ from reviewbot.locking.sightings import remember
 from reviewbot.locking.trees import consult, prepare
 from reviewbot.locking.view import View
 from reviewbot.report.jsonout import dump
-from reviewbot.report.model import Review
-from reviewbot.report.reply import Sender, checked, render_reply, render_text
+from reviewbot.report.page import render_page
+from reviewbot.report.reply import checked, render_reply, render_text
+from reviewbot.report.sarif import review_sarif
 from reviewbot.review import known_of, review_range, review_series
 from reviewbot.series.open import open_series
 from reviewbot.terminal import (
@@ -50,12 +51,18 @@ from reviewbot.terminal import (
     options_of,
     progress_bars,
     say,
+    sender_of,
     series_limits,
     tree_of,
     write_file,
 )
 
 LATER = {
+    "b4-check": "reviewbot.cli_faces",
+    "patchwork-check": "reviewbot.cli_faces",
+    "poll": "reviewbot.cli_service",
+    "serve": "reviewbot.cli_service",
+    "replay": "reviewbot.cli_service",
     "status": "reviewbot.cli_service",
     "retry": "reviewbot.cli_service",
     "skip": "reviewbot.cli_service",
@@ -134,6 +141,14 @@ def review(
         Path | None,
         typer.Option(metavar="FILE", help="Write the reply as a mail, ready for sendmail -t."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with the lock graph and the source."),
+    ] = None,
+    sarif_file: Annotated[
+        Path | None,
+        typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0."),
+    ] = None,
     as_json: JsonOption = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Say on standard error what was looked at.")
@@ -171,7 +186,22 @@ def review(
             )
             result = review_series(opened, options)
     remember(settings.cache, map(known_of, result.hazards))
-    _show(result, _sender(settings), out, as_json)
+    sender = sender_of(settings)
+    faces: tuple[tuple[Path | None, Callable[[], bytes]], ...] = (
+        (out, lambda: checked(render_reply(result, sender))),
+        (html, lambda: render_page(result).encode()),
+        (sarif_file, lambda: review_sarif(result).encode()),
+    )
+    for path, face in faces:
+        if path is not None:
+            write_file(path, face())
+    written = [str(path) for path, _ in faces if path is not None]
+    if as_json:
+        say(dump(result.to_dict()))
+    elif written:
+        say(f"{result.verdict.value}: {', '.join(written)}")
+    else:
+        say(render_text(result, sender), nl=False)
     if stats:
         typer.echo(json.dumps(result.stats.to_dict()), err=True)
     raise typer.Exit(result.exit_status)
@@ -180,29 +210,6 @@ def review(
 app.command()(audit)
 app.command()(explain)
 app.command()(lint_mail)
-
-
-def _show(result: Review, sender: Sender, out: Path | None, as_json: bool) -> None:
-    if out is not None:
-        write_file(out, checked(render_reply(result, sender)))
-    if as_json:
-        say(dump(result.to_dict()))
-    elif out is None:
-        say(render_text(result, sender), nl=False)
-    else:
-        say(f"{result.verdict.value}: {out}")
-
-
-def _sender(settings: config.Config) -> Sender:
-    own = settings.sender
-    return Sender(
-        name=own.name,
-        address=own.address,
-        operator=own.operator,
-        contact=own.contact,
-        stop=own.stop,
-        domain=own.domain,
-    )
 
 
 @app.command()

@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,13 +18,20 @@ from rich.console import Console
 from rich.table import Table
 
 from reviewbot import config
-from reviewbot.errors import ExitStatus, UsageError
+from reviewbot.errors import ConfigError, ExitStatus, UsageError
 from reviewbot.service import show
+from reviewbot.service.log import Log, LogForm, Several
+from reviewbot.service.metrics import Metrics
 from reviewbot.service.model import ReviewState
+from reviewbot.service.replay import read_saved, scratch
+from reviewbot.service.serve import Service
+from reviewbot.service.site import site
+from reviewbot.service.sources.open import open_source
 from reviewbot.service.state import queries, reviews
 from reviewbot.service.state.model import ReviewRecord, Story
 from reviewbot.service.state.store import State
-from reviewbot.terminal import ConfigOption, JsonOption, say
+from reviewbot.service.web import Server
+from reviewbot.terminal import ConfigOption, JsonOption, say, write_file
 
 app = typer.Typer()
 MessageId = Annotated[
@@ -31,6 +43,65 @@ MessageId = Annotated[
 def open_state(settings: config.Config) -> State:
     """The state that the configuration names."""
     return State.open(settings.service.url)
+
+
+@app.command()
+def poll(config_file: ConfigOption = None) -> None:
+    """Look for new mail once, review what is whole, put the replies into the outbox.
+
+    For cron or a timer; nothing is sent. The log goes to standard error.
+    """
+    with _service(config.load(config_file)) as (service, _, _):
+        if _until_signalled(service, service.run_once):
+            raise typer.Exit(ExitStatus.SERVICE)
+
+
+@app.command()
+def serve(config_file: ConfigOption = None) -> None:
+    """Stay: look for new mail on schedule and review it, with status pages on loopback.
+
+    SIGTERM or Ctrl-C ends it; what is under way is taken up again at the next start.
+    """
+    settings = config.load(config_file)
+    with _service(settings) as (service, state, metrics), ExitStack() as stack:
+        if settings.service.listen:
+            stack.enter_context(Server(settings.service.listen, site(state, metrics)))
+        _until_signalled(service, service.run)
+
+
+@app.command()
+def replay(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Saved mail: single mails, mboxes, Maildirs.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the replies there, one file each."),
+    ] = None,
+    as_json: JsonOption = False,
+    config_file: ConfigOption = None,
+) -> None:
+    """Run saved mail through all that poll does, and tell what would have been said.
+
+    The state is made for this and thrown away. The same mail gives the same replies.
+    """
+    settings = config.load(config_file)
+    saved = read_saved(directory)
+    with scratch(settings, saved, _log(settings)) as (service, state):
+        if _until_signalled(service, service.run_once):
+            raise typer.Exit(ExitStatus.SERVICE)
+        letters = queries.letters(state)
+        listed = queries.list_reviews(state, limit=len(saved.arrivals))
+        mails = {letter.message_id: queries.letter(state, letter.message_id) for letter in letters}
+    if out is not None:
+        _write_all(out, mails)
+    if as_json:
+        value = {"schema": show.SCHEMA, "reviews": listed, "outbox": letters}
+        say(json.dumps(show.plain(value), indent=2))
+        return
+    _print_reviews(listed, datetime.now(UTC))
+    replies = "1 reply" if len(letters) == 1 else f"{len(letters)} replies"
+    say(f"{len(saved.arrivals)} mails, {len(listed)} series, {replies}")
 
 
 @app.command()
@@ -64,7 +135,7 @@ def status(
         value = {"schema": show.SCHEMA, "overview": seen, "reviews": listed}
         say(json.dumps(show.plain(value), indent=2))
     else:
-        say(show.overview_text(seen, now))
+        say(show.as_text(show.overview_facts(seen, now)))
         _print_reviews(listed, now)
     if any(source.failure is not None for source in seen.sources):
         raise typer.Exit(ExitStatus.FINDINGS)
@@ -102,6 +173,59 @@ def forget(msgid: MessageId, config_file: ConfigOption = None) -> None:
         review = _review(state, msgid)
         reviews.forget(state, review.id)
     say(f"forgotten: v{review.version} {review.title}")
+
+
+def _until_signalled(service: Service, work: Callable[[], None]) -> bool:
+    """Work until it is over or a signal says so; whether one did."""
+    signals: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        signals.append(number)
+        service.stop()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        work()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return bool(signals)
+
+
+def _write_all(directory: Path, mails: Mapping[str, bytes | None]) -> None:
+    """One file a reply, named after its Message-ID."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{directory} cannot be made: {error.strerror}") from error
+    for message_id, mail in mails.items():
+        name = sha256(message_id.encode()).hexdigest()[:24]
+        write_file(directory / f"{name}.eml", mail or b"")
+
+
+def _log(settings: config.Config) -> Log:
+    return Log(sys.stderr, LogForm(settings.service.log))
+
+
+@contextmanager
+def _service(settings: config.Config) -> Iterator[tuple[Service, State, Metrics]]:
+    """The service that the configuration describes, ended by a signal."""
+    if not settings.source:
+        raise ConfigError(
+            "no [source]: say in the configuration where new mail is (reviewbot init)"
+        )
+    if not settings.list:
+        raise ConfigError("no [list]: say in the configuration whose series are reviewed")
+    contact = settings.sender.contact
+    with ExitStack() as stack:
+        sources = [
+            open_source(name, own, settings.service.state, contact)
+            for name, own in settings.source.items()
+        ]
+        state = stack.enter_context(open_state(settings))
+        metrics = Metrics(lambda: queries.overview(state), state.clock, settings.service.stall)
+        service = Service(settings, state, sources, Several(_log(settings), metrics))
+        yield service, state, metrics
 
 
 def _story(state: State, msgid: str) -> Story:

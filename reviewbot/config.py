@@ -18,6 +18,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from reviewbot import schema
+from reviewbot.config_faces import PatchworkConfig
 from reviewbot.config_service import ListConfig, RemoteConfig, ServiceConfig, SourceConfig
 from reviewbot.errors import ConfigError, UsageError
 from reviewbot.schema import RawTable, key, positive, xdg
@@ -157,6 +158,10 @@ class Config:
     )
     limits: LimitsConfig = field(
         default_factory=LimitsConfig, metadata=key("What applying a stranger's patch may cost.")
+    )
+    patchwork: PatchworkConfig = field(
+        default_factory=PatchworkConfig,
+        metadata=key("Checks on a patchwork server: reviewbot patchwork-check."),
     )
     service: ServiceConfig = field(
         default_factory=ServiceConfig,

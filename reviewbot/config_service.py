@@ -56,6 +56,11 @@ def _git_url(url: str) -> str:
     )
 
 
+def _archive(url: str) -> str:
+    good = not url or urlsplit(url).scheme in ("https", "http")
+    return "" if good else "must be an address such as https://lore.kernel.org/all, or empty"
+
+
 def _list_id(value: str) -> str:
     good = not value or re.fullmatch(r"[\w.+-]+@?[\w.-]+", value, re.ASCII)
     return "" if good else "must be a list's address or List-Id, such as kvm.vger.kernel.org"
@@ -119,7 +124,8 @@ class SourceConfig:
         default="",
         metadata=key(
             "public-inbox: the list's address, as git clones it without the epoch; imap:"
-            " imaps://USER@HOST[:PORT]; patchwork: the server."
+            " imaps://USER@HOST[:PORT], imap:// for STARTTLS, without USER@ as anybody;"
+            " patchwork: the server."
         ),
     )
     path: Path | None = field(
@@ -131,7 +137,9 @@ class SourceConfig:
         default="",
         metadata=key("Name of the [list] all of this mail belongs to; else by List-Id and To."),
     )
-    since: str = field(default="", metadata=key("Day before which nothing is fetched.", _day))
+    since: str = field(
+        default="", metadata=key("Day before which nothing is fetched; not for mbox.", _day)
+    )
     password_file: Path | None = field(
         default=None, metadata=key("imap: file with the password.", None, "~/.imap-password")
     )
@@ -230,6 +238,25 @@ class ServiceConfig:
         default=4 * 1024 * 1024 * 1024,
         metadata=key("Address space of a review's process, in bytes.", positive),
     )
+    archive: str = field(
+        default="",
+        metadata=key(
+            "Public-inbox server to ask for patches that did not arrive and for what a series"
+            " is built on; empty: none.",
+            _archive,
+            "https://lore.kernel.org/all",
+        ),
+    )
+    bots: tuple[str, ...] = field(
+        default=(
+            "lkp@intel.com",
+            "syzbot+*@syzkaller.appspotmail.com",
+            "tip-bot2@linutronix.de",
+            "patchwork-bot+*@kernel.org",
+            "bot+*@kernel.org",
+        ),
+        metadata=key("Authors whose mail is left alone; * stands for anything."),
+    )
     keep_days: int = field(
         default=90, metadata=key("Days that texts of ended reviews' mail are kept.", positive)
     )
@@ -247,3 +274,9 @@ class ServiceConfig:
     def url(self) -> str:
         """The address of the state's database."""
         return self.database or f"sqlite:///{self.state / 'state.sqlite'}"
+
+    @property
+    def work_url(self) -> str:
+        """The address of the workflows' database: PostgreSQL's has a schema for each of both."""
+        shared = self.database.startswith("postgresql:")
+        return self.database if shared else f"sqlite:///{self.state / 'work.sqlite'}"

@@ -22,6 +22,7 @@ from reviewbot.kernel.check import ApplyLimits
 from reviewbot.kernel.mirror import Mirror
 from reviewbot.locking import index
 from reviewbot.locking.primitives import with_extra
+from reviewbot.report.reply import Sender
 from reviewbot.review import Options
 from reviewbot.series.fetch import FetchLimits
 from reviewbot.series.model import Prerequisite, Series
@@ -127,6 +128,19 @@ def series_limits(settings: config.Config) -> SeriesLimits:
     lore = settings.lore
     return SeriesLimits(
         fetch=FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
+    )
+
+
+def sender_of(settings: config.Config) -> Sender:
+    """Whose name a reply bears."""
+    own = settings.sender
+    return Sender(
+        name=own.name,
+        address=own.address,
+        operator=own.operator,
+        contact=own.contact,
+        stop=own.stop,
+        domain=own.domain,
     )
 
 

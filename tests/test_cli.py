@@ -31,7 +31,7 @@ from tests.support.program import (
 )
 
 APP: Any = typer.main.get_command(cli.app)
-COMMANDS: dict[str, Any] = dict(APP.commands)
+COMMANDS: dict[str, Any] = {name: APP.get_command(None, name) for name in APP.list_commands(None)}
 FILE = "virt/kvm/eventfd.c"
 
 

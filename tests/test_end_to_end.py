@@ -73,6 +73,30 @@ def readme(repository_root: Path) -> str:
     return (repository_root / "README.md").read_text()
 
 
+# ---- where it goes ----
+
+
+def test_remotes_and_lists_of_the_configuration(kernel: Kernel, v2: Path, tmp_path: Path) -> None:
+    kernel.git("clone", "-q", kernel.path, tmp_path / "kvm")
+    remote = Kernel(tmp_path / "kvm")
+    commit = remote.commit({"kvm.c": "int kvm;\n"}, "kvm: next")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[service]\nstate = "{tmp_path / "state"}"\n'
+        f'[remote.kvm]\nurl = "{remote.path.as_uri()}"\n'
+        '[list.kvm]\naddress = "kvm.example.org"\nbranch = "master"\n'
+    )
+    named = tmp_path / "named.mbox"
+    named.write_bytes(
+        v2.read_bytes().replace(b"\n-- \n", b"\nbase-commit: %b\n-- \n" % commit.encode())
+    )
+    ran = review(kernel, named, "--config", config)
+    assert ran.status == 0
+    assert "by the base-commit trailer: the series names it; fetched from kvm" in ran.prose
+    ran = review(kernel, v2, "--config", config)
+    assert "the list's branch: pre-image blobs differ; used master" in ran.prose
+
+
 # ---- the seed's five rows ----
 
 

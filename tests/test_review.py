@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from reviewbot.config_service import RemoteConfig
 from reviewbot.errors import ExitStatus, TreeError, UsageError
-from reviewbot.kernel.model import Application, ApplyState, Base, BaseHow
+from reviewbot.kernel.mirror import Mirror
+from reviewbot.kernel.model import Application, ApplyState, Base, BaseHow, PrerequisiteState
 from reviewbot.locking.index import Settings
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
 from reviewbot.locking.primitives import builtin
@@ -26,7 +28,7 @@ from reviewbot.review import (
     try_series,
 )
 from reviewbot.series.assemble import assemble
-from reviewbot.series.model import Series
+from reviewbot.series.model import Finding, Prerequisite, Reference, ReferenceKind, Series
 from tests.support.program import DOMAIN, LOCK, SITES, Kernel
 
 FILE = "virt/kvm/eventfd.c"
@@ -200,14 +202,32 @@ def test_a_conflict_in_a_later_patch_stops_the_series(options: Options, author: 
     assert (review.hazards, review.stats.files) == ((), 0)
 
 
-def test_a_missing_patch_is_named(options: Options, author: Kernel) -> None:
+def test_a_series_with_a_hole_is_reviewed_up_to_it(options: Options, author: Kernel) -> None:
     series = series_of(author, QUIET, ADD, AWAY)
     holed = replace(series, patches=(series.patches[0], series.patches[2]), missing=(2,))
     review = review_series(holed, options)
-    assert review.verdict is Verdict.NOT_REVIEWABLE
-    assert review.reason == "patch 2 of 3 did not arrive"
+    assert review.verdict is Verdict.CLEAN
+    assert review.reason.startswith(
+        "only patch 1 was looked at, as patch 2 of 3 did not arrive: nothing "
+    )
     assert review.application is not None
     assert review.application.state is ApplyState.MISSING_PATCH
+
+
+def test_what_the_patches_before_the_hole_do_is_told(options: Options, author: Kernel) -> None:
+    series = series_of(author, QUIET, ADD, AWAY)
+    review = review_series(replace(series, patches=series.patches[:2], missing=(3,)), options)
+    whole = review_series(replace(series, patches=series.patches[:2], expected=2), options)
+    assert review.hazards == whole.hazards
+    assert review.verdict is whole.verdict
+    assert review.reason.startswith("only patches 1 to 2 were looked at, as patch 3 of 3 did")
+
+
+def test_a_series_without_its_first_patch_is_not_reviewed(options: Options, author: Kernel) -> None:
+    series = series_of(author, QUIET, ADD)
+    review = review_series(replace(series, patches=series.patches[1:], missing=(1,)), options)
+    assert review.verdict is Verdict.NOT_REVIEWABLE
+    assert review.reason == "patch 1 of 2 did not arrive"
 
 
 def test_a_refused_patch_says_why(options: Options, author: Kernel) -> None:
@@ -280,6 +300,68 @@ def test_the_steps_apart_give_the_same_review(
     for review in (apart, whole):
         review["stats"].pop("seconds")
     assert apart == whole
+
+
+BELOW: Edit = (
+    "virt/kvm/irqchip.c",
+    "KVM: irqchip: start high",
+    swap("\tkvm->irq_level[0] = 0;", "\tkvm->irq_level[0] = 1;"),
+)
+"""A change of what QUIET brought."""
+
+
+def test_steps_with_prerequisites(options: Options, author: Kernel) -> None:
+    quiet, upper = series_of(author, QUIET, BELOW).patches
+    reference = Reference(ReferenceKind.PATCH_ID, "1" * 40)
+    found = Prerequisite(reference, Finding.FOUND, (quiet,), "below", "b@example.org")
+    series = posted(replace(series_of(author, ADD), patches=(upper,), depends_on=(reference,)))
+    assert review_series(series, options).verdict is Verdict.DOES_NOT_APPLY
+    options = replace(options, prerequisites=(posted(found),))
+    base = posted(settle_base(series, options))
+    application = posted(try_series(series, base, options))
+    assert application.state is ApplyState.APPLIED
+    assert application.start != base.tree
+    assert [each.state for each in application.prerequisites] == [PrerequisiteState.APPLIED]
+    review = review_on(series, base, options, application)
+    assert (review.verdict, review.stats.changed_functions) == (Verdict.CLEAN, 1)
+
+
+def test_what_a_prerequisite_does_is_not_the_series_merit(
+    options: Options, author: Kernel, sample_patches: Path
+) -> None:
+    fix = seed(sample_patches, "seed-v2.mbox").patches
+    reference = Reference(ReferenceKind.MESSAGE_ID, "fix@example.org")
+    options = replace(options, prerequisites=(Prerequisite(reference, Finding.FOUND, fix),))
+    assert review_series(series_of(author, QUIET), options).hazards == ()
+
+
+def test_a_conflict_goes_through_the_steps(options: Options, author: Kernel) -> None:
+    series = posted(series_of(author, QUIET, BELOW))
+    series = replace(series, patches=series.patches[1:], expected=1)
+    author.git("branch", "with-quiet", "topic~1")
+    options = replace(options, tree=author.path, base="origin/master")
+    base = settle_base(series, options)
+    application = posted(try_series(series, base, options))
+    review = review_on(series, base, options, application)
+    assert review.verdict is Verdict.DOES_NOT_APPLY
+    assert application.conflict is not None
+    assert application.conflict.path == "virt/kvm/irqchip.c"
+    assert application.conflict.applies_to == "with-quiet"
+
+
+def test_a_lists_branch_may_be_a_remotes(options: Options, author: Kernel, tmp_path: Path) -> None:
+    series = series_of(author, QUIET, BELOW)
+    upper = replace(series, patches=series.patches[1:], expected=1)
+    author.git("branch", "next", "topic~1")
+    mirror = Mirror(tmp_path / "state", options.tree, {"kvm": RemoteConfig(author.path.as_uri())})
+    assert [each.error for each in mirror.refresh()] == [""]
+    options = replace(options, branch="kvm/next", mirror=mirror)
+    base = posted(settle_base(upper, options))
+    assert (base.describe, base.how) == ("kvm/next", BaseHow.BLOBS)
+    application = posted(try_series(upper, base, options))
+    assert review_on(upper, base, options, application).verdict is Verdict.CLEAN
+    other = replace(upper, patches=(replace(upper.patches[0], blobs=()),))
+    assert settle_base(other, options).how is BaseHow.BRANCH
 
 
 def test_what_is_not_there_is_an_error(options: Options, sample_patches: Path) -> None:

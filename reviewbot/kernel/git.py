@@ -162,18 +162,19 @@ def run(
     limits: Limits | None = None,
     accept: Sequence[int] = (0,),
     settings: Mapping[str, str] | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run ``git ARGS`` on a private repository and wait for its end.
 
     ``data`` is its standard input, ``index`` its index file, ``accept`` the exit
     statuses that are answers rather than failures, ``settings`` as :func:`environment`
-    has them.
+    has them, ``extra`` more environment.
 
     Raises :class:`GitError` for any other status, and its kind :class:`LimitError`
     when a limit is passed; the child is dead by then.
     """
     limits = limits or Limits()
-    child = start(git_dir, args, index=index, limits=limits, settings=settings)
+    child = start(git_dir, args, index=index, limits=limits, settings=settings, extra=extra)
     try:
         stdout, stderr = _exchange(child, data, limits, args[0])
     finally:
@@ -196,6 +197,7 @@ def start(
     index: Path | None = None,
     limits: Limits | None = None,
     settings: Mapping[str, str] | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``git ARGS`` with three pipes; the caller must :func:`stop` it."""
     limits = limits or Limits()
@@ -206,7 +208,8 @@ def start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=git_dir,
-            env=environment(git_dir, index, small=limits.memory is not None, settings=settings),
+            env=environment(git_dir, index, small=limits.memory is not None, settings=settings)
+            | dict(extra or {}),
             start_new_session=True,
         )
     except FileNotFoundError as error:

@@ -38,7 +38,10 @@ FETCH_SECONDS = 900.0
 """Wall time of one fetch of a remote; the first one of a kernel fork takes minutes."""
 COMMIT_SECONDS = 120.0
 """Wall time for one commit by its id, per remote, and for the lock before it."""
+RECENT_SECONDS = 300.0
+"""How long a fetched remote is not fetched again for the sake of one commit."""
 CHECK_SECONDS = 120.0
+"""Wall time to see whether all that the mirror names is there."""
 MAX_BORROWED = 2_000
 """References of the tree that git gets to know; enough to find common history."""
 MAX_COMMITS = 500
@@ -275,12 +278,13 @@ class Mirror:
         args = ["rev-list", "--objects", "--quiet", *own, "--not", f"--glob={_BORROWED}*"]
         git.run(self.git_dir, args, limits=git.Limits(seconds=CHECK_SECONDS))
 
-    def _is_due(self, name: str) -> bool:
+    def _is_due(self, name: str, interval: float | None = None) -> bool:
         try:
             age = time.time() - self._stamp(name).stat().st_mtime
         except OSError:
             return True
-        return not 0 <= age < self.remotes[name].interval  # a clock set back makes all due
+        # A clock that was set back makes all due.
+        return not 0 <= age < (self.remotes[name].interval if interval is None else interval)
 
     def _stamp(self, name: str) -> Path:
         """A file whose time is that of the remote's last good fetch."""
@@ -304,7 +308,8 @@ class Mirror:
         refspec = f"{commit}:{_COMMITS}{commit}"
         done = self._fetch(name, [*depth, "--no-tags"], refspec, COMMIT_SECONDS)
         if _REFUSES_IDS in done.error:
-            whole = self._refresh(name)
+            # Anybody can name a commit that is nowhere: that makes no fetch each time.
+            whole = self._refresh(name) if self._is_due(name, RECENT_SECONDS) else Fetched(name)
             why = whole.error or "gives no commits by their id, and what was fetched lacks it"
             return Fetched(name, "" if self._has(commit) else why)
         if done.error and _ABSENT.search(done.error):

@@ -80,9 +80,7 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     """
     started = time.monotonic()
     paths = frozenset(files)
-    changed = changed_functions((views[0], views[-1]), paths)
-    if not changed and len(views) <= EVERY:  # it takes back what it does: look at what it touched
-        changed = changed_functions(list(views), paths)
+    changed = touched_functions(views, paths)
     history = History(views, changed)
     hazards = tuple(_hazards(history, paths))
     reported, verdict, reason = _verdict(hazards, claim)
@@ -93,6 +91,14 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
         changed=tuple(sorted(changed)),
         stats=_stats(views, changed, time.monotonic() - started),
     )
+
+
+def touched_functions(views: Sequence[View], files: frozenset[str]) -> set[Spot]:
+    """Functions that a series changes; if it takes back what it does, those that it touched."""
+    changed = changed_functions((views[0], views[-1]), files)
+    if not changed and len(views) <= EVERY:
+        changed = changed_functions(list(views), files)
+    return changed
 
 
 def changed_functions(views: Sequence[View], files: frozenset[str]) -> set[Spot]:

@@ -74,7 +74,7 @@ class History:
         self._between: dict[int, Snapshot] = {}
         ends = (views[0], views[-1])
         finders = [self._finder(view) for view in ends]
-        self._volatile = _volatile(finders, [numbers(view, changed) for view in ends], changed)
+        self._volatile = volatile(finders, [numbers(view, changed) for view in ends], changed)
         self.first, self.last = (self._snapshot(finder) for finder in finders)
 
     def _finder(self, view: View) -> Finder:
@@ -157,12 +157,13 @@ def wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]
     return tuple(sorted(view.runs_as(function))), tuple(view.tables_of(function))
 
 
-def _volatile(
+def volatile(
     finders: Sequence[Finder], found: Sequence[dict[Spot, list[int]]], changed: set[Spot]
 ) -> dict[Spot, frozenset[str]]:
     """For each function the nodes that it does not block on in every tree.
 
-    All of them if it is not run from the same places in every tree.
+    All of them if it is not run from the same places in every tree; and what it waits for
+    itself, since the condition on which it does may be another.
     """
     out: dict[Spot, frozenset[str]] = {}
     for spot in changed:
@@ -176,6 +177,8 @@ def _volatile(
             for finder, own in zip(finders, found, strict=True)
         }
         out[spot] = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
+        for finder, own in zip(finders, found, strict=True):
+            out[spot] |= {node for n in own.get(spot, ()) for node in finder.waits_of(n)}
     return out
 
 

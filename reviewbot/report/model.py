@@ -17,6 +17,38 @@ SCHEMA = "reviewbot.review/1"
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """A hazard that the older version had and the new one has not."""
+
+    id: str
+    patch: int | None
+    """1-based patch of the new version that removes it, or no longer brings it in; None if
+    there is no such patch any more."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "patch": self.patch}
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The hazards of a series' older version, seen from its new one."""
+
+    version: int
+    gone: tuple[Gone, ...] = ()
+    remaining: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``since`` member of ``reviewbot.review/1``."""
+        return {
+            "version": self.version,
+            "gone": [gone.to_dict() for gone in self.gone],
+            "remaining": list(self.remaining),
+            "new": list(self.new),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """A series, the base it was tried on, what came of applying it, and the verdict."""
 
@@ -33,6 +65,8 @@ class Review:
     tool_version: str = __version__
     excerpts: Excerpts = field(default_factory=Excerpts)
     """The source that the hazards' chains go through."""
+    since: Since | None = None
+    """What became of the hazards of an older version that was reviewed, if one was."""
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -54,5 +88,6 @@ class Review:
             "reason": self.reason,
             "hazards": [hazard.to_dict() for hazard in self.hazards],
             "stats": self.stats.to_dict(),
+            "since": self.since.to_dict() if self.since else None,
             "tool": {"name": "reviewbot", "version": self.tool_version},
         }

@@ -108,12 +108,11 @@ def render_page(review: Review) -> str:
 def _series(series: Series) -> SeriesView:
     posted = bool(series.cover or series.patches)
     author = series.head.author if posted else None
-    link = archive_link(series.message_id)
     return SeriesView(
         subject=one_line(series.subject),
         author=one_line(author.name or author.address) if author is not None else "",
         message_id=one_line(series.message_id),
-        link=link if is_message_id(series.message_id) else "",
+        link=archive_link(series.message_id) if is_message_id(series.message_id) else "",
         version=series.version,
         patches=tuple(
             (numbered(patch.index, series), one_line(patch.subject, 160))

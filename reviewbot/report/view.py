@@ -21,6 +21,7 @@ from reviewbot.report.facts import Fact, facts, listed, missing, numbered, repro
 from reviewbot.report.inline import file_diffs, trimmed
 from reviewbot.report.model import Review
 from reviewbot.report.remarks import DETAILS, Detail, RemarkView, remarks
+from reviewbot.report.since import sentence
 
 HAZARDS_SHOWN = 5
 FAILED_HUNK_LINES = 20
@@ -52,6 +53,8 @@ class ReviewView:
 
     verdict: Verdict
     reason: str
+    since: str
+    """What became of an older version's hazards; empty if there is nothing to say."""
     facts: tuple[Fact, ...]
     more_facts: int
     failure: FailureView | None
@@ -96,6 +99,7 @@ def view(review: Review, detail: Detail = DETAILS[0], answered: int | None = Non
     return ReviewView(
         verdict=review.verdict,
         reason=prose(review.reason, min(600, detail.prose)).rstrip("."),
+        since=sentence(review.since, series) if review.since else "",
         facts=facts(review)[: detail.facts],
         more_facts=max(0, len(facts(review)) - detail.facts),
         failure=_failure(review, min(FAILED_HUNK_LINES, 2 * detail.quote)),

@@ -9,34 +9,20 @@ in the program's own process.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import resource
 import sys
 from email.errors import MessageError
-from typing import Any
 
 import b4
 import msgspec
 
+from reviewbot.confine import bound, cut_off
 from reviewbot.errors import ReviewbotError
 from reviewbot.series import _extract, _select
 from reviewbot.series._protocol import AssembleLimits, Failure, Reply, Request
 from reviewbot.series.errors import TooBig, Unreadable
 from reviewbot.series.model import Series
 
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
-_NETWORK_EVENTS = frozenset(
-    {
-        "socket.bind",
-        "socket.connect",
-        "socket.getaddrinfo",
-        "socket.gethostbyname",
-        "socket.sendmsg",
-        "socket.sendto",
-    }
-)
 _PARSER_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -52,35 +38,14 @@ _PARSER_ERRORS = (
 
 
 def confine(limits: AssembleLimits) -> None:
-    """Give up memory, time, disk, network and programs, for good.
-
-    A network namespace of one's own has no way out, but making one may be
-    forbidden; the audit hook is there in any case and cannot be removed.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0:
-        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    cpu = math.ceil(limits.seconds)
-    for kind, value in (
-        (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_FSIZE, limits.max_reply),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bound, bound))
-    sys.addaudithook(_refuse)
-
-
-def _refuse(event: str, args: tuple[Any, ...]) -> None:
-    if event in _NETWORK_EVENTS:
-        raise PermissionError("the mail parser has no network")
-    if event == "subprocess.Popen" and list(args[1])[:1] != ["git"]:
-        raise PermissionError("the mail parser runs git only")
-    if event in ("os.system", "os.exec", "os.posix_spawn"):
-        raise PermissionError("the mail parser runs git only")
+    """Give up memory, time, disk, network and programs, for good."""
+    bound(
+        memory=limits.memory,
+        cpu=math.ceil(limits.seconds),
+        file_size=limits.max_reply,
+        files=64,
+    )
+    cut_off()
 
 
 def answer(request: Request, raw: bytes) -> bytes:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from reviewbot.confine import environment
 from reviewbot.errors import NotReviewable, ReviewbotError, UsageError
 from reviewbot.series._protocol import AssembleLimits, Failure, Reply, Request
 from reviewbot.series.errors import NoPatches, SuspiciousText, TooBig, Unreadable, WorkerError
@@ -39,13 +40,15 @@ def assemble(
     wanted: str | None,
     source: str,
     limits: AssembleLimits = DEFAULT_LIMITS,
+    together: bool = False,
 ) -> Series:
     """The series in an mboxrd.
 
     ``wanted`` is the message-id of a patch, of a cover letter, or of a reply to
     one: the version it belongs to is returned.  None stands for the newest
     version of the only series in there.  ``source`` is where the mail came from,
-    for messages and the reproduce line.
+    for messages and the reproduce line.  ``together`` says that the mail is one series,
+    whatever its threading says.
 
     Raises NoPatches, TooBig, Unreadable or SuspiciousText for what was posted,
     UsageError for a mailbox of several series, WorkerError if the child dies.
@@ -55,7 +58,7 @@ def assemble(
             f"The mail from {source} is larger than {limits.max_bytes // 1024} KiB: give only "
             "the series' own thread."
         )
-    request = msgspec.json.encode(Request(wanted, source, limits)).decode()
+    request = msgspec.json.encode(Request(wanted, source, limits, together)).decode()
     with tempfile.TemporaryDirectory(prefix="reviewbot-mail-") as folder:
         reply = _ask(request, raw, Path(folder), source, limits)
     if reply.series is not None:
@@ -79,7 +82,7 @@ def _ask(request: str, raw: bytes, home: Path, source: str, limits: AssembleLimi
             stdout=stdout,
             stderr=stderr,
             cwd=home / "empty",
-            env=_environment(home),
+            env=environment(home),
             start_new_session=True,
         )
         try:
@@ -97,23 +100,6 @@ def _ask(request: str, raw: bytes, home: Path, source: str, limits: AssembleLimi
         return msgspec.json.decode(out.read_bytes(), type=Reply)
     except msgspec.DecodeError:
         raise _failed(source, "gave an answer that cannot be read") from None
-
-
-def _environment(home: Path) -> dict[str, str]:
-    """Nothing of the user's but the search path, on which git is found."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(home),
-        "TMPDIR": str(home / "tmp"),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_DATA_HOME": str(home / "data"),
-        "GIT_CEILING_DIRECTORIES": str(home),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C.UTF-8",
-    }
 
 
 def _why(status: int, log: Path) -> str:

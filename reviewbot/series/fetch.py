@@ -13,16 +13,11 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
-import urllib3.exceptions
 
-from reviewbot import __version__
 from reviewbot.errors import ReviewbotError, UsageError
-from reviewbot.series._deadline import Watchdog, session
 from reviewbot.series.errors import (
     FetchTimeoutError,
     GarbledAnswerError,
@@ -32,13 +27,13 @@ from reviewbot.series.errors import (
     TooBig,
     UnreachableError,
 )
+from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, session, user_agent
 
 DEFAULT_SERVER = "https://lore.kernel.org/all"
 _CHUNK = 64 * 1024
 _MAX_REDIRECTS = 3
 _FIRST_DELAY = 0.5
 """Seconds before the first retry; each further one waits twice as long."""
-_WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +115,7 @@ def search(
 
 def _fetch(method: str, url: str, absent: str, limits: FetchLimits, contact: str) -> bytes:
     """Ask, and again while the server is overloaded; ``absent`` says what a 404 means."""
-    agent = f"reviewbot/{__version__}" + (f" (+{contact})" if contact else "")
-    headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
+    headers = {"User-Agent": user_agent(contact), "Accept-Encoding": "identity"}
     with Watchdog(limits.deadline) as watchdog, session(watchdog) as http:
         http.headers.update(headers)
         for attempt in range(limits.retries + 1):
@@ -173,28 +167,17 @@ def _attempt(
         with _ask(http, watchdog, method, url) as answer:
             _check_status(answer, url, absent)
             return b"".join(_unpack(_body(answer, url, limits), url, limits))
-    except (GarbledAnswerError, *_WIRE_ERRORS) as error:
+    except (GarbledAnswerError, *WIRE_ERRORS) as error:
         # A socket that the watchdog shut looks like an answer that ends too early.
         if watchdog.expired:
             raise _timed_out(url, limits) from error
         if isinstance(error, GarbledAnswerError):
             raise
-        reason = _reason(error)
         raise _TryAgainError(
             UnreachableError(
-                f"{url} cannot be read ({reason}): check the server's name and the network."
+                f"{url} cannot be read ({reason(error)}): check the server's name and the network."
             )
         ) from error
-
-
-def _reason(error: BaseException) -> str:
-    """The system's words for a failed connection, without the library's object names."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return type(error).__name__
 
 
 def _ask(http: requests.Session, watchdog: Watchdog, method: str, url: str) -> requests.Response:
@@ -245,7 +228,7 @@ def _check_status(answer: requests.Response, url: str, absent: str) -> None:
             ThrottledError(
                 f"{url} is overloaded or limits requests (HTTP {status}): try again later."
             ),
-            _retry_after(answer.headers.get("Retry-After", "")),
+            retry_after(answer.headers.get("Retry-After", "")),
         )
     failure = ServerError(
         f"{url} answered with HTTP status {status}: try again later, or name another server "
@@ -254,20 +237,6 @@ def _check_status(answer: requests.Response, url: str, absent: str) -> None:
     if status in (500, 502, 504):
         raise _TryAgainError(failure)
     raise failure
-
-
-def _retry_after(value: str) -> float | None:
-    """Seconds to wait, from a number of seconds or an HTTP date; None if it is neither."""
-    value = value.strip()
-    if value.isascii() and value.isdigit() and len(value) < 10:
-        return float(value)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
 def _body(answer: requests.Response, url: str, limits: FetchLimits) -> Iterator[bytes]:

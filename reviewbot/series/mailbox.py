@@ -59,10 +59,10 @@ def to_mbox(raw: bytes, name: str) -> bytes:
     if _FROM_LINE.match(raw):
         return raw
     if _is_message(raw):
-        return _as_mbox_entry(raw)
+        return mbox_entry(raw)
     text = raw.decode("utf-8", "replace")
     if "\0" not in text and _DIFF.search(text):
-        return _as_mbox_entry(_from_archive_text(text))
+        return mbox_entry(_from_archive_text(text))
     raise UsageError(
         f"{name} is neither mail nor a patch: give an mbox, a message, a Maildir or a patch's text."
     )
@@ -97,7 +97,7 @@ def _read_maildir(path: Path) -> bytes:
                 raise TooBig(f"{path} holds more than {MAX_FILE // 2**20} MiB of mail.")
             if b"\r\n" in raw[:4096]:
                 raw = raw.replace(b"\r\n", b"\n")
-            out += _as_mbox_entry(raw)
+            out += mbox_entry(raw)
     except OSError as error:
         raise UsageError(
             f"{error.filename} cannot be read ({error.strerror}): check the Maildir."
@@ -117,7 +117,7 @@ def _is_message(raw: bytes) -> bool:
     )
 
 
-def _as_mbox_entry(raw: bytes) -> bytes:
+def mbox_entry(raw: bytes) -> bytes:
     """One message with its separator, ``From `` lines of the body escaped (mboxrd)."""
     head, blank, body = raw.partition(b"\n\n")
     body = _ESCAPABLE.sub(rb">\1", body)

@@ -46,6 +46,9 @@ class Event(StrEnum):
     REVIEW_FAILED = "review.failed"
     ENDED = "review.ended"
     TAKEN_OVER = "review.taken-over"
+    RESUBMITTED = "review.resubmitted"
+    TROUBLE = "service.trouble"
+    """With what the service itself stands on, such as its database."""
     FETCHED = "tree.fetched"
     FETCH_FAILED = "tree.failed"
 

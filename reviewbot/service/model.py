@@ -41,6 +41,10 @@ class Batch:
     """Whether asking again at once would give more."""
     removed: tuple[str, ...] = ()
     """Message-ids that the archive has taken back."""
+    skipped: tuple[str, ...] = ()
+    """Where the messages are that were left out because they are too big."""
+    notices: tuple[str, ...] = ()
+    """Sentences for the log: a history rewritten, a mailbox made anew, and the like."""
 
 
 class Source(Protocol):
@@ -58,7 +62,10 @@ class Source(Protocol):
         """At most ``limit`` messages after ``cursor``; None for the very first time."""
 
     def wait(self, seconds: float) -> bool:
-        """Block until there may be news, at most ``seconds``; False if it cannot tell."""
+        """Block until there is news, at most ``seconds``.
+
+        False if none has come, or, at once, if this source cannot tell.
+        """
 
     def close(self) -> None:
         """End connections and children."""
@@ -75,11 +82,16 @@ class Label:
     numbered: bool
     """Whether ``n/m`` stood there."""
     words: tuple[str, ...]
-    """The other words in lower case, such as ``rfc``, ``resend``, ``net-next``, ``6.1``."""
+    """The other words in lower case, such as ``patch``, ``rfc``, ``resend``, ``net-next``."""
     title: str
     """The subject without its brackets, one line."""
     reply: bool
     """Whether it begins with ``Re:`` or its like."""
+
+    @property
+    def resent(self) -> bool:
+        """Whether it says ``RESEND``: posted again, unchanged (submitting-patches.rst)."""
+        return any(word.startswith(("resend", "resent", "repost")) for word in self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ class Post:
     """Without angle brackets."""
     subject: str
     label: Label | None
-    """None where the subject has no patch brackets."""
+    """None where the subject has no brackets as patches have them."""
     author: Identity
     """Who wrote it: behind a relay (``devnull+…``) the person it relays."""
     date: int
@@ -103,6 +115,9 @@ class Post:
     diff: bool
     """Whether the body holds a diff outside quotes."""
     paths: tuple[str, ...]
+    """What its diff touches, names before a renaming included."""
+    created: tuple[str, ...]
+    """Those of them that were not there before."""
     patch_id: str
     """``git patch-id --stable`` of its diff, empty without one."""
     change_id: str
@@ -110,8 +125,8 @@ class Post:
     prerequisites: tuple[str, ...]
     """Patch-ids and message-ids it builds on, as its trailers name them."""
     marks: tuple[str, ...]
-    """Reasons to leave it alone that its headers or body give, as
-    :mod:`reviewbot.service.decide` knows them."""
+    """What its headers or body say to programs such as this one, as ``name: value`` in lower
+    case; :mod:`reviewbot.service.decide` knows what they mean."""
 
 
 class Reason(StrEnum):
@@ -135,17 +150,20 @@ class Reason(StrEnum):
     NO_LIST = "of no configured list"
     REMOVED = "taken back from the archive"
     UNREADABLE = "unreadable"
+    NO_PATCHES = "its patches never came"
     NO_LOCKS = "touches no function that holds or waits"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a message may be part of a review, and why."""
+    """Whether a message, or a series, may be reviewed, and why."""
 
     ours: bool
     reason: Reason
     detail: str = ""
     """One clause more, such as the header's name."""
+    list: str = ""
+    """Name of the ``[list]`` in the configuration whose tree and rules count; empty if none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +182,11 @@ class Group:
     missing: tuple[int, ...]
     change_id: str = ""
     supersedes: tuple[str, ...] = ()
-    """Keys of groups that are older versions of this series."""
+    """Keys of groups that are older versions of this series: not to be reviewed any more,
+    once it is decided that this one is."""
+    borrowed: tuple[str, ...] = ()
+    """Message-ids of another version that have to be read with it: of the older one where
+    only some patches were posted again, of the series that a ``[PATCH 4/3]`` adds to."""
 
     @property
     def whole(self) -> bool:

@@ -196,6 +196,19 @@ def test_a_commit_on_no_branch(
     assert asked == Fetched("kvm", "" if server.modern else refused)
 
 
+def test_commits_that_are_nowhere_make_no_fetch_each(
+    user: Checkout, kvm: Checkout, tmp_path: Path
+) -> None:
+    with git_server(tmp_path, modern=False) as server:
+        mirror = mirror_of(user, tmp_path, kvm=server.url("kvm/.git"))
+        mirror.refresh()
+        kvm.commit({"kvm.c": "int news;\n"}, date=30)
+        before = resolve(mirror, "kvm/next")
+        (asked,) = mirror.fetch_commit("1" * 40)
+        assert asked.error
+        assert resolve(mirror, "kvm/next") == before
+
+
 def test_a_commit_that_nobody_has(user: Checkout, kvm: Checkout, tmp_path: Path) -> None:
     mirror = mirror_of(user, tmp_path, kvm=at(kvm), self=at(user))
     with Repository.open(user.path, mirror) as repository:

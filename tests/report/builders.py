@@ -38,7 +38,7 @@ from reviewbot.locking.model import (
     Step,
     Verdict,
 )
-from reviewbot.report.model import Review
+from reviewbot.report.model import Gone, Review, Since
 from reviewbot.report.reply import Sender
 from reviewbot.series.model import (
     Damage,
@@ -649,3 +649,15 @@ def unicode_names() -> Review:
         "one hazard gone, 1 site",
         [gate_hazard(ChangeState.REMOVED, sites, 1)],
     )
+
+
+def next_version() -> Review:
+    """The third version of a series, whose second had three hazards."""
+    found = poll_hazard()
+    since = Since(
+        version=2,
+        gone=(Gone("flush-cycle-0123456789ab", 1), Gone("recursive-lock-0123456789ab", 3)),
+        remaining=(found.id,),
+    )
+    third = introduced()
+    return replace(third, series=replace(third.series, version=3), since=since)

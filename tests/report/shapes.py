@@ -133,6 +133,7 @@ GOLDEN: dict[str, Callable[[], Review]] = {
     "not-reviewable": builders.not_reviewable,
     "long-chain": builders.long_chain,
     "unicode-names": builders.unicode_names,
+    "next-version": builders.next_version,
     "removed-definite": lambda: shape(Grade.DEFINITE, GONE, cover=False),
     "removed-definite-cover": lambda: shape(Grade.DEFINITE, GONE, cover=True),
     "removed-conditional-cover": lambda: shape(Grade.CONDITIONAL, GONE, cover=True),

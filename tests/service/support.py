@@ -12,7 +12,7 @@ from reviewbot.service.model import Decision, Group, Label, Post, Reason
 from reviewbot.service.state.model import HazardRecord, Outcome, Received, Reply
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-OURS = Decision(True, Reason.OURS)
+OURS = Decision(True, Reason.OURS, list="kvm")
 AUTHOR = Identity("Ann Author", "ann@example.org")
 
 
@@ -54,6 +54,7 @@ def post(message_id: str, **given: Any) -> Post:
         "lists": ("kvm.example.org",),
         "diff": number > 0,
         "paths": ("foo/bar.c",) if number else (),
+        "created": (),
         "patch_id": f"{number:040x}" if number else "",
         "change_id": "",
         "base_commit": "",
@@ -68,7 +69,6 @@ def received(message_id: str, decision: Decision = OURS, **given: Any) -> Receiv
     return Received(
         message_id=message_id,
         where="1:abc",
-        list="kvm",
         decision=decision,
         post=post(message_id, **given),
         raw=f"Message-ID: <{message_id}>\n\ntext\n".encode() if decision.ours else None,

@@ -12,6 +12,9 @@ from reviewbot.service.state.rows import machine
 from reviewbot.service.state.store import State, add
 from reviewbot.service.state.tables import machines
 
+RESIGNED = -1
+"""The last beat of a process that ends in good order."""
+
 
 def join(state: State, id_: str, host: str, pid: int, birth: str) -> None:
     """Show up among those that work."""
@@ -48,7 +51,13 @@ def others(state: State, id_: str) -> tuple[Machine, ...]:
         return tuple(map(machine, connection.execute(query)))
 
 
+def resign(state: State, id_: str) -> None:
+    """Show that a process ends."""
+    with state.write() as connection:
+        connection.execute(machines.update().where(machines.c.id == id_).values(beat=RESIGNED))
+
+
 def leave(state: State, id_: str) -> None:
-    """Take a process that ended, or died, off the list."""
+    """Take a process that has died off the list."""
     with state.write() as connection:
         connection.execute(machines.delete().where(machines.c.id == id_))

@@ -10,15 +10,16 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from reviewbot.service.model import Post, Reason
+from reviewbot.service.model import Post, Reason, ReviewState
 from reviewbot.service.state.model import (
     Failure,
+    MessageRecord,
     Received,
     SourceRecord,
     SourceState,
     Subject,
 )
-from reviewbot.service.state.rows import source_record
+from reviewbot.service.state.rows import message_record, source_record
 from reviewbot.service.state.store import Connection, State, add, note
 from reviewbot.service.state.tables import messages, reviews, sources
 
@@ -63,7 +64,7 @@ def _store(state: State, connection: Connection, source: str, message: Received)
     values: dict[str, Any] = {
         "source": source,
         "place": message.where,
-        "list": message.list,
+        "list": decision.list,
         "ours": decision.ours,
         "reason": decision.reason,
         "detail": decision.detail,
@@ -186,6 +187,20 @@ def neighbourhood(state: State, posts: Collection[Post], since: datetime) -> tup
     return tuple(msgspec.json.decode(found[number], type=Post) for number in sorted(found))
 
 
+def open_posts(state: State) -> tuple[Post, ...]:
+    """Posts that are in no review yet, or in one that still collects; in order of arrival."""
+    waits = sa.or_(messages.c.review.is_(None), reviews.c.state == ReviewState.COLLECTING)
+    with state.read() as connection:
+        query = (
+            sa.select(messages.c.post)
+            .outerjoin(reviews, messages.c.review == reviews.c.id)
+            .where(messages.c.ours, messages.c.post.is_not(None), waits)
+            .order_by(messages.c.id)
+        )
+        found = connection.scalars(query)
+        return tuple(msgspec.json.decode(post, type=Post) for post in found)
+
+
 def _posts(since: datetime) -> sa.Select[Any]:
     return sa.select(messages.c.id, messages.c.post).where(
         messages.c.ours, messages.c.post.is_not(None), messages.c.received >= since
@@ -199,40 +214,38 @@ def batched_values(values: Iterable[str]) -> Iterator[list[str]]:
         yield rest[start : start + _PARAMETERS]
 
 
-def arrivals(state: State, message_ids: Collection[str]) -> dict[str, tuple[datetime, str]]:
-    """When each message came, and the list it counts for."""
-    found: dict[str, tuple[datetime, str]] = {}
+def records(state: State, message_ids: Collection[str]) -> dict[str, MessageRecord]:
+    """What is known of these messages, by their ids."""
+    found: dict[str, MessageRecord] = {}
     with state.read() as connection:
         for some in batched_values(message_ids):
-            query = sa.select(messages.c.message_id, messages.c.received, messages.c.list).where(
-                messages.c.message_id.in_(some)
-            )
-            for row in connection.execute(query):
-                found[row.message_id] = (row.received, row.list)
+            query = messages.select().where(messages.c.message_id.in_(some))
+            found.update((row.message_id, message_record(row)) for row in connection.execute(query))
     return found
 
 
-def texts(state: State, review: int) -> tuple[bytes, ...]:
-    """The mails of a review's series that are still kept, in order of arrival."""
-    with state.read() as connection:
-        query = (
-            sa.select(messages.c.raw)
-            .where(messages.c.review == review, messages.c.raw.is_not(None), messages.c.ours)
-            .order_by(messages.c.id)
-        )
-        return tuple(connection.scalars(query))
+def texts(state: State, message_ids: Collection[str]) -> tuple[bytes, ...]:
+    """These mails, as far as they are kept and ours, in the order of their ids."""
+    return _of(state, messages.c.raw, message_ids)
 
 
-def posts_of(state: State, review: int) -> tuple[Post, ...]:
-    """The posts of a review's series, in order of arrival."""
+def posts(state: State, message_ids: Collection[str]) -> tuple[Post, ...]:
+    """These posts, as far as they are ours, in the order of their ids."""
+    found = _of(state, messages.c.post, message_ids)
+    return tuple(msgspec.json.decode(post, type=Post) for post in found)
+
+
+def _of(state: State, column: sa.Column[bytes], message_ids: Collection[str]) -> tuple[bytes, ...]:
+    found: list[bytes] = []
     with state.read() as connection:
-        query = (
-            sa.select(messages.c.post)
-            .where(messages.c.review == review, messages.c.post.is_not(None), messages.c.ours)
-            .order_by(messages.c.id)
-        )
-        found = connection.scalars(query)
-        return tuple(msgspec.json.decode(post, type=Post) for post in found)
+        for some in batched_values(message_ids):
+            query = (
+                sa.select(column)
+                .where(messages.c.message_id.in_(some), column.is_not(None), messages.c.ours)
+                .order_by(messages.c.message_id)
+            )
+            found.extend(connection.scalars(query))
+    return tuple(found)
 
 
 def prune(state: State, before: datetime) -> int:

@@ -42,8 +42,6 @@ class Received:
 
     message_id: str
     where: str
-    list: str
-    """Name of the configured list it counts for; empty if of none."""
     decision: Decision
     post: Post | None = None
     """None if it could not be read."""
@@ -98,6 +96,8 @@ class ReviewRecord:
     expected: int
     head: str
     change_id: str
+    parts: tuple[str, ...]
+    """Message-ids of what is reviewed, patches borrowed from older versions included."""
     supersedes: tuple[str, ...]
     superseded_by: int | None
     state: ReviewState

@@ -38,6 +38,17 @@ def waiting(state: State) -> tuple[ReviewRecord, ...]:
         return tuple(map(review_record, connection.execute(query)))
 
 
+def under_way(state: State) -> tuple[ReviewRecord, ...]:
+    """Reviews whose workflow should be waiting or at work, oldest first."""
+    with state.read() as connection:
+        query = (
+            sa.select(*REVIEW)
+            .where(reviews.c.state.in_(UNDER_WAY), reviews.c.submitted == reviews.c.round)
+            .order_by(reviews.c.id)
+        )
+        return tuple(map(review_record, connection.execute(query)))
+
+
 def submitted(state: State, record: ReviewRecord) -> None:
     """Remember that a review's workflow of this round was started."""
     with state.write() as connection:
@@ -75,7 +86,7 @@ def begin(state: State, review: int, step: Step, machine: str) -> bool:
         connection.execute(
             reviews.update()
             .where(reviews.c.id == review)
-            .values(step=step, machine=machine, started=started)
+            .values(step=step, machine=machine, started=started, submitted=reviews.c.round)
         )
         return True
 

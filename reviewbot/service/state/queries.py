@@ -159,13 +159,19 @@ def letter(state: State, message_id: str) -> bytes | None:
 
 
 def result(state: State, review: int) -> dict[str, Any] | None:
-    """A finished review as ``reviewbot.review/1``; None before it is done."""
-    with state.read() as connection:
-        found = connection.scalar(sa.select(reviews.c.result).where(reviews.c.id == review))
+    """A finished review as ``reviewbot.review/1``; None before it is done, or without a check."""
+    found = result_text(state, review)
     if not found:
         return None
     loaded: dict[str, Any] = json.loads(found)
     return loaded
+
+
+def result_text(state: State, review: int) -> bytes:
+    """The same as it is stored; empty if there is none."""
+    with state.read() as connection:
+        found = connection.scalar(sa.select(reviews.c.result).where(reviews.c.id == review))
+    return found or b""
 
 
 def hazards_of(state: State, review: int) -> tuple[HazardRecord, ...]:

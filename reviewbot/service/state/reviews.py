@@ -17,12 +17,13 @@ from reviewbot.service.state.store import Connection, State, add
 from reviewbot.service.state.tables import messages, products, reviews
 from reviewbot.service.state.transitions import apply, change, fetch, illegal, note_review
 
+_PORTION = 500
+
 
 def collect(state: State, group: Group, arrived: datetime, list_: str, author: str) -> ReviewRecord:
     """The review of a group, made if it is new; its messages and numbers brought up to date.
 
-    What comes late to a review that is under way or over is noted as a part of
-    it and changes nothing.
+    One that does not collect any more stays as it is.
     """
     known = {
         "title": group.title,
@@ -30,6 +31,7 @@ def collect(state: State, group: Group, arrived: datetime, list_: str, author: s
         "expected": group.expected,
         "head": group.head,
         "change_id": group.change_id,
+        "parts": [*group.messages, *group.borrowed],
         "supersedes": list(group.supersedes),
         "arrived": arrived,
     }
@@ -60,6 +62,17 @@ def collect(state: State, group: Group, arrived: datetime, list_: str, author: s
                 .values(review=record.id)
             )
         return fetch(connection, record.id)
+
+
+def adopt(state: State, review: int, message_ids: Collection[str]) -> None:
+    """Note messages that came too late as a part of their review, which they do not change."""
+    with state.write() as connection:
+        for some in batched_values(message_ids):
+            connection.execute(
+                messages.update()
+                .where(messages.c.message_id.in_(some), messages.c.review.is_(None))
+                .values(review=review)
+            )
 
 
 def regroup(state: State, kept: Collection[str], among: Collection[str]) -> None:
@@ -97,6 +110,28 @@ def by_key(state: State, keys: Collection[str]) -> tuple[ReviewRecord, ...]:
     return tuple(found)
 
 
+def some(state: State, numbers: Collection[int]) -> tuple[ReviewRecord, ...]:
+    """These reviews, as far as there are any."""
+    found: list[ReviewRecord] = []
+    rest = sorted(numbers)
+    with state.read() as connection:
+        for start in range(0, len(rest), _PORTION):
+            portion = reviews.c.id.in_(rest[start : start + _PORTION])
+            found.extend(map(review_record, connection.execute(sa.select(*REVIEW).where(portion))))
+    return tuple(found)
+
+
+def of_author(state: State, author: str, since: datetime) -> tuple[ReviewRecord, ...]:
+    """Reviews of one author that have been queued since then."""
+    with state.read() as connection:
+        query = (
+            sa.select(*REVIEW)
+            .where(reviews.c.author == author, reviews.c.queued >= since)
+            .order_by(reviews.c.id)
+        )
+        return tuple(map(review_record, connection.execute(query)))
+
+
 def in_state(state: State, *states: ReviewState) -> tuple[ReviewRecord, ...]:
     """All reviews in one of these states, oldest first."""
     with state.read() as connection:
@@ -104,8 +139,9 @@ def in_state(state: State, *states: ReviewState) -> tuple[ReviewRecord, ...]:
         return tuple(map(review_record, connection.execute(query)))
 
 
-def queue(state: State, review: int, fingerprint: str, reason: str) -> bool:
-    """Let a series that has stopped growing be reviewed; False if it was queued before."""
+def queue(state: State, review: int, fingerprint: str, reason: str, list_: str) -> bool:
+    """Let a series that has stopped growing be reviewed, with the tree and rules of a list;
+    False if it was queued before."""
     return change(
         state,
         review,
@@ -113,6 +149,7 @@ def queue(state: State, review: int, fingerprint: str, reason: str) -> bool:
         reason,
         only_from=frozenset({ReviewState.COLLECTING}),
         fingerprint=fingerprint,
+        list=list_,
         round=reviews.c.round + 1,
         queued=state.clock.now(),
     )

@@ -22,7 +22,8 @@ REVIEW = [column for column in reviews.c if column.name not in ("result", "submi
 def review_record(row: Any) -> ReviewRecord:
     """A row of :data:`REVIEW` as a record."""
     values = dict(row._mapping)
-    return ReviewRecord(**{**values, "supersedes": tuple(values["supersedes"])})
+    lists = {name: tuple(values[name]) for name in ("parts", "supersedes")}
+    return ReviewRecord(**{**values, **lists})
 
 
 def source_record(row: Any) -> SourceRecord:

@@ -33,6 +33,8 @@ Connection = sa.Connection
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 60
+_POOL = 20
+"""Connections kept; each thread of the service needs one at a time."""
 _MIGRATION_LOCK = 0x7265766965770001
 """PostgreSQL's advisory lock for migrations: any number that others do not use."""
 _FULL = ("database or disk is full", "No space left", "could not extend file")
@@ -94,11 +96,11 @@ class State:
         try:
             with engine.begin() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: sa.exc.DBAPIError) -> StateError:
-        said = str(error.orig).strip().partition("\n")[0]
+    def _failed(self, error: sa.exc.SQLAlchemyError) -> StateError:
+        said = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         if any(words in said for words in _FULL):
             return StateError(
                 f"The disk of the state {self.shown} is full ({said}): make room.",
@@ -135,14 +137,16 @@ def _engine(url: str) -> sa.Engine:
         ) from None
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        return sa.create_engine(
+            parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10}, pool_size=_POOL
+        )
     if parsed.drivername != "sqlite" or not parsed.database:
         raise ConfigError(f"{url!r} is no database: give sqlite:///PATH or postgresql://…")
     try:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{parsed.database} cannot be made: {error.strerror}") from error
-    engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+    engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, pool_size=_POOL)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -60,7 +60,7 @@ def test_a_message_that_counts_only_on_the_second_list_is_news_then(state: State
 
 def test_hostile_text_is_stored_readably(state: State) -> None:
     bad = received("1@example.org", subject="nul \0 and \ud800 half")
-    readable = Received("2@example.org", "\0", "", Decision(False, Reason.UNREADABLE, "\udfff"))
+    readable = Received("2@example.org", "\0", Decision(False, Reason.UNREADABLE, "\udfff"))
     mail.take_in(state, "kvm", "c1", [readable])
     with pytest.raises(UnicodeEncodeError):  # a Post has no such text: read_post sees to it
         mail.take_in(state, "kvm", "c2", [bad])
@@ -76,7 +76,7 @@ def test_what_the_archive_takes_back_loses_its_text(state: State) -> None:
         state, group("k", "1@example.org", "2@example.org"), START, "kvm", "ann@example.org"
     )
     mail.take_in(state, "kvm", "c2", [], removed=["1@example.org", "never@example.org"])
-    assert len(mail.texts(state, review.id)) == 1
+    assert len(mail.texts(state, review.parts)) == 1
     found = queries.story(state, "1@example.org")
     assert found is not None
     assert found.message.removed
@@ -132,7 +132,7 @@ def test_many_values_fit_into_queries(state: State) -> None:
     mail.take_in(state, "kvm", "c1", [received(one, patch_id=one) for one in ids])
     assert mail.known(state, [*ids, "unknown"]) == frozenset(ids)
     assert mail.known_patches(state, ids[:3]) == frozenset(ids[:3])
-    assert len(mail.arrivals(state, ids)) == 1200
+    assert len(mail.records(state, ids)) == 1200
 
 
 def test_texts_go_when_nobody_needs_them(state: State, clock: HandClock) -> None:
@@ -140,12 +140,12 @@ def test_texts_go_when_nobody_needs_them(state: State, clock: HandClock) -> None
     review = reviews.collect(state, group("k", "open@example.org"), START, "kvm", "a")
     clock.forward(1000)
     assert mail.prune(state, clock.now()) == 1
-    assert len(mail.texts(state, review.id)) == 1
+    assert len(mail.texts(state, review.parts)) == 1
     reviews.skip(state, review.id, "unwanted")
     clock.forward(1)
     assert mail.prune(state, clock.now()) == 1
-    assert mail.texts(state, review.id) == ()
-    assert len(mail.posts_of(state, review.id)) == 1
+    assert mail.texts(state, review.parts) == ()
+    assert len(mail.posts(state, review.parts)) == 1
 
 
 def test_two_that_take_in_at_once_store_each_message_once(state: State) -> None:

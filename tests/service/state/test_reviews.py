@@ -27,7 +27,7 @@ def collected(state: State, key: str = "k", *ids: str) -> ReviewRecord:
 
 def queued(state: State, key: str = "k") -> ReviewRecord:
     record = collected(state, key)
-    assert reviews.queue(state, record.id, f"print-{key}", "whole")
+    assert reviews.queue(state, record.id, f"print-{key}", "whole", "kvm")
     return reviews.get(state, record.id)
 
 

@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("expected", sa.Integer, nullable=False),
         sa.Column("head", sa.Text, nullable=False),
         sa.Column("change_id", sa.Text, server_default="", nullable=False),
+        sa.Column("parts", sa.JSON, nullable=False),
         sa.Column("supersedes", sa.JSON, nullable=False),
         sa.Column("superseded_by", sa.Integer),
         sa.Column("state", WORD, nullable=False),
@@ -76,6 +77,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("key"),
     )
+    op.create_index("ix_reviews_author", "reviews", ["author"])
     op.create_index("ix_reviews_ended", "reviews", ["ended"])
     op.create_index("ix_reviews_fingerprint", "reviews", ["fingerprint"])
     op.create_index("ix_reviews_state", "reviews", ["state"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An HTTP session whose every byte comes before one deadline.
+"""An HTTP session whose every byte comes before one deadline, and what its failures say.
 
 The timeouts of requests are per read: a server that sends a byte now and then
 is never late, and its headers are read before any caller's loop can look at
@@ -14,14 +14,22 @@ import contextlib
 import socket
 import threading
 import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
 import requests
+import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.poolmanager import PoolManager
+
+from reviewbot import __version__
+
+WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What a connection that fails raises, at any moment."""
 
 
 class Watchdog:
@@ -117,3 +125,35 @@ def session(watchdog: Watchdog) -> requests.Session:
     made.mount("http://", adapter)
     made.mount("https://", adapter)
     return made
+
+
+def user_agent(contact: str = "") -> str:
+    """Who asks; ``contact`` is for the server's operator."""
+    return f"reviewbot/{__version__}" + (f" (+{contact})" if contact else "")
+
+
+def reason(error: BaseException) -> str:
+    """The system's words for a failed connection, without the library's object names."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__
+
+
+def retry_after(value: str) -> float | None:
+    """Seconds to wait, from a number of seconds or an HTTP date; None if it is neither.
+
+    That is the header ``Retry-After`` (RFC 9110, 10.2.3).
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
