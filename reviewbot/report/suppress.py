@@ -20,8 +20,7 @@ def suppress(review: Review, known: Mapping[str, str]) -> Review:
         return review
     kept = [hazard for hazard in review.hazards if hazard.id not in known]
     hazards, verdict, reason = judge(kept, review.series.words)
-    many = f"{len(out)} hazards are" if len(out) > 1 else "one hazard is"
-    left_out = f"{many} left out as known false positives"
+    left_out = f"known false positives left out: {len(out)}"
     return replace(
         review,
         hazards=hazards,
