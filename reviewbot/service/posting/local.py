@@ -31,7 +31,7 @@ class Directory:
 
     def send(self, parcel: Parcel, proceed: Proceed) -> Answers:
         """Write the file."""
-        if why := proceed():
+        if why := proceed({}):
             raise Withheld(why)
         file = self._file(parcel.message_id)
         part = file.with_suffix(f".{os.getpid()}.part")
@@ -65,7 +65,7 @@ class Sendmail:
 
     def send(self, parcel: Parcel, proceed: Proceed) -> Answers:
         """Run it once: what it says counts for everybody."""
-        if why := proceed():
+        if why := proceed({}):
             raise Withheld(why)
         envelope = ("-i", "-f", parcel.sender or "<>", "--", *parcel.recipients)
         name = Path(self._command[0]).name

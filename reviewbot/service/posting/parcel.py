@@ -20,8 +20,9 @@ from reviewbot.service.state.model import Answer
 
 Answers = Mapping[str, Answer]
 """By recipient, as the parcel has it."""
-Proceed = Callable[[], str]
-"""Asked right before the text goes out: why it must not, empty if it may."""
+Proceed = Callable[[Answers], str]
+"""Asked right before the text goes out: why it must not, empty if it may.  Told of the recipients
+that the text is not for, as whoever asks may not live to tell later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reviewbot.errors import ConfigError, UsageError
+from reviewbot.errors import ConfigError
 from reviewbot.report import etiquette
 from reviewbot.report.letter import Situation
 from reviewbot.service import watch
@@ -90,7 +90,7 @@ class Postman:
         try:
             before = outbox.get(self._state, number).attempts
             return self.post(number).attempts > before
-        except UsageError:
+        except outbox.NoSuchLetter:
             return False  # its series was forgotten meanwhile
 
     def _send(self, claimed: Claim) -> None:
@@ -101,7 +101,7 @@ class Postman:
         parcel = Parcel(letter.message_id, self._office.envelope, claimed.recipients, mail)
         try:
             answers = self._office.transport.send(
-                parcel, lambda: sending.may_go_on(self._state, claimed)
+                parcel, lambda told: sending.may_go_on(self._state, claimed, told)
             )
         except Withheld as error:
             sending.release(self._state, claimed, str(error))
@@ -126,7 +126,7 @@ class Postman:
         try:
             return self._office.signer.sign(claimed.mail)
         except ConfigError as error:
-            sending.release(self._state, claimed, str(error))
+            sending.release(self._state, claimed, str(error), sending.HELD)
             raise
 
     def _ask(self, letter: Letter) -> None:

@@ -140,10 +140,10 @@ def _talk(smtp: _Connection, parcel: Parcel, proceed: Proceed) -> Answers:
     accepted = tuple(one for one, answer in answers.items() if answer.fate is Fate.TAKEN)
     if not accepted:
         return answers
-    if why := proceed():
+    told = {one: answer for one, answer in answers.items() if one not in accepted}
+    if why := proceed(told):
         raise Withheld(why)
     _expect(smtp.docmd("DATA"), good=3)
-    told = {one: answer for one, answer in answers.items() if one not in accepted}
     return {**told, **dict.fromkeys(accepted, _text(smtp, parcel.mail, told))}
 
 

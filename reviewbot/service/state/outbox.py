@@ -53,10 +53,14 @@ UNTOUCHED = frozenset(
 """States of letters that, without an attempt, nobody has seen."""
 
 
+class NoSuchLetter(UsageError):
+    """There is no letter with this number (any more)."""
+
+
 def approve(state: State, number: int, why: str) -> Letter:
     """Let a letter go out; also one in doubt, after a person has looked.
 
-    Raises :class:`UsageError` if there is none, or it is on its way or sent.
+    Raises :class:`NoSuchLetter`, or :class:`IllegalTransition` if it is on its way or sent.
     """
     return _decide(state, number, OutboxState.APPROVED, why)
 
@@ -97,16 +101,16 @@ def change(
 
 
 def fetch(connection: Connection, number: int) -> Letter:
-    """A letter, locked until the transaction ends.  Raises :class:`UsageError`."""
+    """A letter, locked until the transaction ends.  Raises :class:`NoSuchLetter`."""
     query = sa.select(*rows.LETTER).where(outbox.c.id == number).with_for_update()
     row = connection.execute(query).first()
     if row is None:
-        raise UsageError(f"There is no letter {number}: see reviewbot outbox.")
+        raise NoSuchLetter(f"There is no letter {number}: see reviewbot outbox.")
     return rows.letter(row)
 
 
 def get(state: State, number: int) -> Letter:
-    """A letter.  Raises :class:`UsageError` if there is none."""
+    """A letter.  Raises :class:`NoSuchLetter`."""
     with state.read() as connection:
         return fetch(connection, number)
 
@@ -119,7 +123,7 @@ def in_state(state: State, *states: OutboxState) -> tuple[Letter, ...]:
 
 
 def mail_of(state: State, number: int) -> bytes:
-    """The bytes of a letter.  Raises :class:`UsageError` if there is none."""
+    """The bytes of a letter.  Raises :class:`NoSuchLetter`."""
     with state.read() as connection:
         fetch(connection, number)
         query = sa.select(outbox.c.mail).where(outbox.c.id == number)

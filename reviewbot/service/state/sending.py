@@ -9,7 +9,7 @@ budgets hold.  What is left ``sending`` by a dead process is in doubt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,7 +25,7 @@ from reviewbot.service.state.tables import addresses, deliveries, outbox
 FIRST_DELAY = 300.0
 """Seconds before a letter that was put off is tried again; each time twice as long."""
 MAX_DELAY = 4 * 3600.0
-_HELD = 900.0
+HELD = 900.0
 """Seconds after which a letter that the configuration holds back is looked at again."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _DOUBLINGS = 10
@@ -92,7 +92,8 @@ def _numbers(
 def claim(state: State, number: int, terms: Terms, sender: str) -> Claim | str:
     """Take an approved letter on to send it now, or say why it does not go out now.
 
-    ``sender`` names the process.  Raises :class:`UsageError` if there is no such letter.
+    ``sender`` names the process.  Raises
+    :class:`~.outbox.NoSuchLetter`.
     """
     with state.write() as connection:
         if why := is_stopped(connection, lock=True):
@@ -101,7 +102,7 @@ def claim(state: State, number: int, terms: Terms, sender: str) -> Claim | str:
         if letter.state is not OutboxState.APPROVED:
             return f"it is {letter.state}"
         if why := terms.hold(letter):
-            return _put_off(state, connection, letter, why, timedelta(seconds=_HELD))
+            return _put_off(state, connection, letter, why, timedelta(seconds=HELD))
         wanted = _wanted(state, connection, letter, terms)
         if not wanted:
             return _conclude(state, connection, letter, "nobody is left to get it", terms.attempts)
@@ -126,14 +127,21 @@ def claim(state: State, number: int, terms: Terms, sender: str) -> Claim | str:
         return Claim(fetch(connection, number), wanted, connection.execute(query).scalar_one())
 
 
-def may_go_on(state: State, claimed: Claim) -> str:
-    """Why the text of a claimed letter may not be given away; empty if it may."""
-    with state.read() as connection:
+def may_go_on(state: State, claimed: Claim, told: Mapping[str, Answer]) -> str:
+    """Why the text of a claimed letter may not be given away; empty if it may.
+
+    ``told`` is what was said of recipients that the text is not for: should the
+    sender die now, and the letter be found in the archive, they did not get it.
+    """
+    with state.write() as connection:
         if why := is_stopped(connection):
             return why
         letter = fetch(connection, claimed.letter.id)
-    same = letter.state is OutboxState.SENDING and letter.attempts == claimed.letter.attempts
-    return "" if same else f"it is {letter.state}"
+        same = letter.attempts == claimed.letter.attempts
+        if letter.state is not OutboxState.SENDING or not same:
+            return f"it is {letter.state}"
+        _mark_all(state, connection, letter, told)
+        return ""
 
 
 def settle(state: State, claimed: Claim, answers: Mapping[str, Answer], terms: Terms) -> str:
@@ -146,14 +154,15 @@ def settle(state: State, claimed: Claim, answers: Mapping[str, Answer], terms: T
         return _conclude(state, connection, letter, _summary(answers.values()), terms.attempts)
 
 
-def release(state: State, claimed: Claim, reason: str) -> None:
-    """Give a claimed letter back, of which nothing went out."""
+def release(state: State, claimed: Claim, reason: str, delay: float = 0.0) -> None:
+    """Give a claimed letter back, of which nothing went out; not for ``delay`` seconds."""
     untried = dict.fromkeys(claimed.recipients, Answer(Fate.DEFERRED, reason))
+    after = state.clock.now() + timedelta(seconds=delay)
     with state.write() as connection:
         letter = _still(connection, claimed)
         if letter is not None:
             _mark_all(state, connection, letter, untried)
-            change(state, connection, letter, OutboxState.APPROVED, reason)
+            change(state, connection, letter, OutboxState.APPROVED, reason, next_try=after)
 
 
 def lose(
@@ -276,38 +285,38 @@ def _over_budget(
 ) -> tuple[str, timedelta] | None:
     """Which budget is used up, and for how long; None if there is room."""
     now, budget = state.clock.now(), terms.budget
-    query = sa.select(outbox.c.began).where(
-        outbox.c.list == letter.list, outbox.c.id != letter.id, outbox.c.began > now - _DAY
-    )
-    times = sorted(connection.scalars(query))
-    if wait := relief(times, now, budget.list_hour, budget.list_day):
-        return f"the budget of the list {letter.list} is used up ({len(times)} in a day)", wait
+    others = sa.and_(outbox.c.list == letter.list, outbox.c.id != letter.id)
+    limits = (budget.list_hour, _HOUR), (budget.list_day, _DAY)
+    if wait := _relief(connection, outbox.c.began, others, limits, now):
+        return f"the budget of the list {letter.list} is used up", wait
+    limits = (budget.person_hour, _HOUR), (budget.person_day, _DAY)
     for address in wanted:
-        if canonical(address) in terms.lists:
-            continue
-        query = sa.select(deliveries.c.at).where(
+        others = sa.and_(
             deliveries.c.address == canonical(address),
             deliveries.c.letter != letter.id,
-            deliveries.c.at > now - _DAY,
             deliveries.c.fate.in_(_COUNTED),
         )
-        times = sorted(connection.scalars(query))
-        if wait := relief(times, now, budget.person_hour, budget.person_day):
-            return f"the budget of {address} is used up ({len(times)} in a day)", wait
+        is_list = canonical(address) in terms.lists
+        if not is_list and (wait := _relief(connection, deliveries.c.at, others, limits, now)):
+            return f"the budget of {address} is used up", wait
     return None
 
 
-def relief(times: Sequence[datetime], now: datetime, an_hour: int, a_day: int) -> timedelta | None:
-    """How long to wait before one more is within budget; None if it is now.
-
-    ``times`` are those of the last day, in order.
-    """
-    waits = [
-        times[-limit] + window - now
-        for limit, window in ((an_hour, _HOUR), (a_day, _DAY))
-        if len(times) >= limit and times[-limit] > now - window
-    ]
-    return min(max(waits), _DAY) if waits else None
+def _relief(
+    connection: Connection,
+    when: sa.Column[datetime],
+    which: sa.ColumnElement[bool],
+    limits: Iterable[tuple[int, timedelta]],
+    now: datetime,
+) -> timedelta | None:
+    """How long to wait before one more is within all limits; None if it is now."""
+    waits: list[timedelta] = []
+    for limit, window in limits:
+        query = sa.select(when).where(which, when > now - window).order_by(when.desc())
+        oldest = connection.scalar(query.offset(limit - 1).limit(1))
+        if oldest is not None:
+            waits.append(min(oldest + window - now, _DAY))
+    return max(waits, default=None)
 
 
 def _conclude(
