@@ -24,6 +24,7 @@ from reviewbot.report import etiquette
 from reviewbot.report.letter import Situation
 from reviewbot.service import watch
 from reviewbot.service.log import Event, Observer
+from reviewbot.service.model import Fate
 from reviewbot.service.posting.archive import FIRST_DELAY, Archive, ArchiveError, next_delay
 from reviewbot.service.posting.parcel import Lost, Parcel, Transport, Withheld
 from reviewbot.service.posting.signing import Signer
@@ -132,24 +133,34 @@ class Postman:
     def _ask(self, letter: Letter) -> None:
         """Find out about a letter in doubt: from the transport if it knows, else the archive."""
         office, state = self._office, self._state
-        known = office.transport.holds(letter.message_id)
-        if known is not None:
-            resolve = sending.found if known else sending.denied
-            resolve(state, letter.id, "the transport", office.terms)
+        known, reason = office.transport.holds(letter.message_id), ""
+        where = "the transport" if known is not None else "the archive"
+        if known is None:
+            known, reason = self._look(letter)
+        if known:
+            sending.found(state, letter.id, where, office.terms)
+        elif not reason:
+            sending.denied(state, letter.id, where, office.terms)
         else:
-            try:
-                there = office.archive is not None and office.archive.has(letter.message_id)
-                reason = "the archive does not have it (yet)"
-            except ArchiveError as error:
-                there, reason = False, str(error)
-            if there:
-                sending.found(state, letter.id, "the archive", office.terms)
-            else:
-                delay = next_delay(letter.asked, office.doubt) if office.archive else None
-                if delay is None:
-                    reason = f"{reason}: look for it, then outbox approve or reject {letter.id}"
-                sending.not_found(state, letter.id, reason, delay)
+            delay = next_delay(letter.asked, office.doubt) if known is False else None
+            if delay is None:
+                reason = f"{reason}: outbox approve {letter.id} sends it again, reject does not"
+            sending.not_found(state, letter.id, reason, delay)
         self._tell(letter.id)
+
+    def _look(self, letter: Letter) -> tuple[bool | None, str]:
+        """Whether the archive has a letter, and what to say if not; None if it cannot tell."""
+        fates = {one.fate for one in outbox.deliveries_of(self._state, letter.id)}
+        if Fate.TAKEN in fates:
+            # The archive may have it from an earlier attempt, for others.
+            return None, "some have it, and nobody can tell who of the rest has"
+        if self._office.archive is None:
+            return None, "there is no archive to ask"
+        try:
+            there = self._office.archive.has(letter.message_id)
+        except ArchiveError as error:
+            return False, str(error)
+        return there, "" if there else "the archive does not have it (yet)"
 
     def _is_gone(self, letter: Letter, began: datetime) -> bool:
         if letter.sender == self._mark:

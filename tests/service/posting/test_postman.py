@@ -158,7 +158,8 @@ def test_a_mail_that_breaks_a_rule_is_the_operators(state: State) -> None:
 def test_in_doubt_the_archive_is_asked_and_then_a_person(state: State, clock: HandClock) -> None:
     letter = put(state)
     hand = Hand(lose)
-    man = postman(state, hand, doubt=600.0)
+    archive = Archive("http://127.0.0.1:9/all", FetchLimits(deadline=2.0, retries=0))
+    man = postman(state, hand, doubt=600.0, archive=archive)
     man.round()
     assert outbox.get(state, letter.id).state is OutboxState.IN_DOUBT
     for _ in range(100):
@@ -166,7 +167,8 @@ def test_in_doubt_the_archive_is_asked_and_then_a_person(state: State, clock: Ha
         man.round()
     asked = outbox.get(state, letter.id)
     assert (asked.state, asked.next_try, len(hand.given)) == (OutboxState.IN_DOUBT, None, 1)
-    assert f"then outbox approve or reject {letter.id}" in asked.reason
+    assert f"outbox approve {letter.id} sends it again" in asked.reason
+    assert asked.asked == 4  # after 1, 3, 7 and 15 minutes
     outbox.approve(state, letter.id, "it is not there")
     postman(state, Hand(take)).round()
     assert outbox.get(state, letter.id).state is OutboxState.SENT
@@ -416,3 +418,18 @@ def test_who_was_refused_did_not_get_what_the_archive_has(state: State, clock: H
     postman(state, hand).look_after()
     assert fates(state, letter) == {KIM: Fate.DEFERRED, LEE.lower(): Fate.TAKEN}
     assert outbox.get(state, letter.id).state is OutboxState.APPROVED
+
+
+def test_an_archive_cannot_tell_of_a_second_attempt(state: State, clock: HandClock) -> None:
+    letter = put(state)
+    first = {KIM: Answer(Fate.TAKEN, "250"), LEE: Answer(Fate.DEFERRED, "450")}
+    postman(state, once(first)).round()
+    clock.forward(301)
+    man = postman(state, Hand(lose))
+    man.round()
+    clock.forward(61)
+    man.round()
+    doubt = outbox.get(state, letter.id)
+    assert (doubt.state, doubt.next_try) == (OutboxState.IN_DOUBT, None)
+    assert "nobody can tell who of the rest has" in doubt.reason
+    assert fates(state, letter) == {KIM: Fate.TAKEN, LEE.lower(): Fate.TRYING}
