@@ -51,6 +51,7 @@ class Event(StrEnum):
     """With what the service itself stands on, such as its database."""
     FETCHED = "tree.fetched"
     FETCH_FAILED = "tree.failed"
+    READ = "tree.read"
 
 
 class Observer(Protocol):

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from reviewbot.config import Config
 from reviewbot.errors import ReviewbotError, ServiceError
-from reviewbot.kernel.mirror import Mirror
-from reviewbot.service._protocol import ChildLimits, Request, Task
+from reviewbot.service.branch import Branch
 from reviewbot.service.child import Leave, Nursery
 from reviewbot.service.collect import advance
 from reviewbot.service.log import Event, Observer
@@ -34,10 +33,6 @@ from reviewbot.service.steps import Steps
 from reviewbot.service.watch import BEAT, SILENCE, Watch
 from reviewbot.service.work import Work
 
-INDEX_SECONDS = 4 * 3600.0
-"""Wall time for reading a whole tree, of which the first review needs the result."""
-_MEND = 60.0
-"""Seconds between two looks for reviews whose workflow is lost."""
 _TIDY = 3600.0
 _DEADLINES = 10.0
 """Seconds between two looks for series whose time is up."""
@@ -52,6 +47,8 @@ class Pace:
 
     queue: float = 1.0
     """Between two looks of DBOS for work."""
+    mend: float = 60.0
+    """Between two looks for reviews whose workflow is lost, and at the trees."""
     beat: float = BEAT
     silence: float = SILENCE
     grace: float = 20.0
@@ -89,6 +86,11 @@ class Service:
             workers=config.service.workers,
             interval=self._pace.queue,
         )
+        setups = {(s.tree, s.branch): s for s in map(self._plan.setup, config.list)}
+        self._branches = [
+            Branch(setup, self._plan.limits.memory, state.clock, observer)
+            for setup in setups.values()
+        ]
         self._stop = threading.Event()
         self._news = threading.Event()
         self._dead = ""
@@ -139,7 +141,7 @@ class Service:
 
     def _begin(self) -> None:
         """Let reviews be carried out, once the trees have been read."""
-        self._index()
+        self._tend()
         self._work.start()
         self._start(self._show_life)
         self._observer.event(Event.STARTED, sources=len(self._sources))
@@ -153,7 +155,7 @@ class Service:
                 self._news.clear()
                 self._try(self._group)
             self._try(self._work.submit)
-            if every("mend", _MEND):
+            if every("mend", self._pace.mend):
                 self._try(self._work.mend)
             if every("tidy", _TIDY):
                 self._try(self._tidy)
@@ -229,30 +231,15 @@ class Service:
             self._stop.wait(self._pace.beat)
 
     def _refresh(self) -> None:
-        """Fetch the remotes on their schedules, and read what that brought."""
-        setups = {(s.tree, s.branch): s for s in map(self._plan.setup, self._config.list)}
-        while not self._stop.wait(_MEND):
-            for setup in setups.values():
-                self._try(self._fetch, setup.options().mirror)
+        while not self._stop.wait(self._pace.mend):
+            self._tend()
 
-    def _fetch(self, mirror: Mirror | None) -> None:
-        for fetched in mirror.refresh() if mirror is not None else ():
-            name = Event.FETCH_FAILED if fetched.error else Event.FETCHED
-            self._observer.event(name, remote=fetched.remote, reason=fetched.error)
-
-    def _index(self) -> None:
-        """Read the lists' trees into the cache, which no review has the time for."""
-        setups = {(s.tree, s.branch): s for s in map(self._plan.setup, self._config.list)}
-        for setup in setups.values():
-            self._try(self._fetch, setup.options().mirror)
-            request = Request(
-                Task.INDEX,
-                setup,
-                ChildLimits(seconds=INDEX_SECONDS, memory=self._plan.limits.memory),
-                self._state.clock.now(),
-            )
+    def _tend(self) -> None:
+        """Fetch the lists' branches, and read those that have moved."""
+        for branch in self._branches:
+            self._try(branch.fetch)
             try:
-                self._try(self._nursery.take, request, self._stop)
+                self._try(branch.read, self._nursery, self._stop)
             except Leave:
                 return
 
