@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from reviewbot.service.collect import advance
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Source
 from reviewbot.service.plan import Paths, plan_of, scope_of
-from reviewbot.service.poll import is_due, poll
+from reviewbot.service.poll import FIRST_DELAY, is_due, poll
 from reviewbot.service.scratch import scratch, sweep
 from reviewbot.service.state import mail, progress, reviews
 from reviewbot.service.state.store import State
@@ -49,6 +49,8 @@ class Pace:
     """Between two looks of DBOS for work."""
     mend: float = 60.0
     """Between two looks for reviews whose workflow is lost, and at the trees."""
+    retry: float = FIRST_DELAY
+    """Before what failed for a while is tried again; each time twice as long."""
     beat: float = BEAT
     silence: float = SILENCE
     grace: float = 20.0
@@ -73,7 +75,7 @@ class Service:
         self._observer = observer
         self._pace = pace or Pace()
         self._paths = Paths(config)
-        self._plan = plan_of(config)
+        self._plan = replace(plan_of(config), first_delay=self._pace.retry)
         self._watch = Watch(state, self._pace.silence)
         self._nursery = Nursery()
         self._steps = Steps(state, self._plan, self._watch.id, observer, self._nursery)
@@ -184,7 +186,7 @@ class Service:
 
     def _end(self) -> None:
         self.stop()
-        self._work.stop(self._pace.grace)
+        self._try(self._work.stop, self._pace.grace)
         self._nursery.close()
         for source in self._sources:
             source.close()
@@ -205,7 +207,7 @@ class Service:
         monotonic = self._state.clock.monotonic
         end = monotonic() + seconds
         while not self._stop.is_set() and (left := end - monotonic()) > 0:
-            if not is_due(self._state, source.name):
+            if not self._try(is_due, self._state, source.name):
                 self._stop.wait(min(left, _TICK))
             elif not source.wait(min(left, _WAIT)):
                 self._stop.wait(min(left, _WAIT))
@@ -222,6 +224,7 @@ class Service:
             self._observer,
             limit=self._config.service.batch,
             go_on=lambda: not self._stop.is_set(),
+            first_delay=self._pace.retry,
         )
 
     def _show_life(self) -> None:
