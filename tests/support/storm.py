@@ -71,6 +71,12 @@ class Storm:
     def config(self) -> Path:
         return self.root / "config.toml"
 
+    @property
+    def home(self) -> dict[str, str]:
+        """Variables that keep the program out of its user's home."""
+        temporary = str(self.root / "tmp")
+        return {"HOME": str(self.root), "TMPDIR": temporary, "GIT_CONFIG_GLOBAL": os.devnull}
+
     # ---- the list ----
 
     def post(self, threads: Sequence[Thread], seed: int) -> None:
@@ -94,15 +100,16 @@ class Storm:
         """The program at work; with a fault it dies there (:mod:`tests.support.deadly`)."""
         deadly = [sys.executable, "-m", "tests.support.deadly", fault]
         program = deadly if fault else [str(PROGRAM)]
-        env = environment(
-            HOME=str(self.root), TMPDIR=str(self.root / "tmp"), GIT_CONFIG_GLOBAL=os.devnull
-        )
+        env = environment(**self.home)
         self._heard = len(self.log())
         with (self.root / "log").open("ab") as log:
             return subprocess.Popen(
                 [*program, command, "--config", str(self.config)],
-                **{"cwd": _ROOT, "env": env, "stdin": subprocess.DEVNULL},
-                **{"stdout": log, "stderr": log},
+                cwd=_ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def log(self) -> str:
