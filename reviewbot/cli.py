@@ -67,6 +67,10 @@ LATER = {
     "retry": "reviewbot.cli_service",
     "skip": "reviewbot.cli_service",
     "forget": "reviewbot.cli_service",
+    "outbox": "reviewbot.cli_outbox",
+    "send": "reviewbot.cli_outbox",
+    "stop-sending": "reviewbot.cli_outbox",
+    "mute": "reviewbot.cli_outbox",
     "false-positives": "reviewbot.cli_talk",
     "unmute": "reviewbot.cli_talk",
 }

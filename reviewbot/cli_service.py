@@ -216,6 +216,10 @@ def _service(settings: config.Config) -> Iterator[tuple[Service, State, Metrics]
         )
     if not settings.list:
         raise ConfigError("no [list]: say in the configuration whose series are reviewed")
+    if settings.post.bounces and settings.post.bounces not in settings.source:
+        raise ConfigError(
+            f"post.bounces names no source: write [source.{settings.post.bounces}], or clear it"
+        )
     contact = settings.sender.contact
     with ExitStack() as stack:
         sources = [

@@ -26,6 +26,7 @@ from reviewbot.kernel.model import ApplyState, Base
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.index import quiet
 from reviewbot.locking.trees import Prepared, consult, prepare
+from reviewbot.report.envelope import Dispatch, rule
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
 from reviewbot.report.reply import checked, render_reply
@@ -119,12 +120,24 @@ def _outcome(review: Review, reason: str, reply: Reply | None) -> Outcome:
 
 
 def _reply(review: Review, request: Request) -> Reply:
-    mail = render_reply(review, request.setup.sender, date=request.date)
+    """The mail; one that goes to nobody is as if it went to all, for the operator to read."""
+    setup, date = request.setup, request.date
+    policy = replace(setup.policy, silent=frozenset(request.silent))
+    ruling = rule(review, policy)
+    dispatch, why = ruling.dispatch, ruling.why
+    to_all = render_reply(review, setup.sender, date=date)
+    mail = to_all
+    if dispatch is not Dispatch.KEEP:
+        mail = render_reply(review, setup.sender, date=date, policy=policy)
+    if not mail.distribution.recipients:
+        mail, dispatch, why = to_all, Dispatch.KEEP, "nobody is left to write to"
     return Reply(
         message_id=mail.message_id,
         subject=mail.subject,
         recipients=tuple(person.address for person in (*mail.to, *mail.cc)),
         mail=checked(mail),
+        dispatch=dispatch,
+        why=why,
     )
 
 

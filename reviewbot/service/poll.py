@@ -60,7 +60,7 @@ def poll(
             if not batch.more:
                 break
     except SourceError as error:
-        _put_off(state, source.name, error, observer)
+        put_off(state, source.name, error, observer)
         return news
     observer.event(Event.POLLED, source=source.name, messages=count, news=news)
     return news
@@ -96,7 +96,8 @@ def _name_of(raw: bytes) -> str:
     return found[1].decode() if found else f"unreadable-{sha256(raw).hexdigest()[:24]}"
 
 
-def _put_off(state: State, name: str, error: SourceError, observer: Observer) -> None:
+def put_off(state: State, name: str, error: SourceError, observer: Observer) -> None:
+    """Leave a source that failed alone for a while, and write that down."""
     failures = mail.source(state, name).failures
     delay = min(MAX_DELAY, FIRST_DELAY * 2 ** min(failures, _DOUBLINGS))
     delay = max(delay, min(error.retry_after or 0.0, _FAR.total_seconds()))

@@ -27,6 +27,9 @@ from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Source
 from reviewbot.service.plan import Paths, plan_of, scope_of
 from reviewbot.service.poll import is_due, poll
+from reviewbot.service.posting.bouncebox import read_bounces
+from reviewbot.service.posting.open import open_office
+from reviewbot.service.posting.postman import Postman
 from reviewbot.service.scratch import scratch, sweep
 from reviewbot.service.state import mail, progress, reviews
 from reviewbot.service.state.store import State
@@ -44,6 +47,8 @@ _TIDY = 3600.0
 _DEADLINES = 10.0
 """Seconds between two looks for series whose time is up."""
 _TICK = 1.0
+_POST = 5.0
+"""Seconds between two looks for letters that may be sent."""
 _WAIT = 30.0
 """Seconds that a source is asked to wait for news at once, so that it notices the end."""
 
@@ -108,9 +113,11 @@ class Service:
         Raises :class:`ReviewbotError` for what makes work impossible from the start, or
         if a part of the service dies.
         """
+        postman = Postman(self._state, open_office(self._config), self._observer)
         with self._running():
             for source in self._sources:
                 self._start(self._follow, source)
+            self._start(self._post, postman)
             self._begin()
             self._start(self._refresh)
             self._start(self._answer)
@@ -218,14 +225,21 @@ class Service:
     def _poll(self, source: Source) -> int:
         if not is_due(self._state, source.name):
             return 0
-        return poll(
-            self._state,
-            source,
-            scope_of(self._config, self._paths, source.name),
-            self._observer,
-            limit=self._config.service.batch,
-            go_on=lambda: not self._stop.is_set(),
-        )
+        limit = self._config.service.batch
+        if source.name == self._config.post.bounces:
+            read_bounces(self._state, source, self._observer, limit=limit, go_on=self._goes_on)
+            return 0
+        scope = scope_of(self._config, self._paths, source.name)
+        return poll(self._state, source, scope, self._observer, limit=limit, go_on=self._goes_on)
+
+    def _goes_on(self) -> bool:
+        return not self._stop.is_set()
+
+    def _post(self, postman: Postman) -> None:
+        """Send what may be sent; a letter under way when the service ends is in doubt."""
+        while not self._stop.is_set():
+            self._try(postman.round, self._goes_on)
+            self._stop.wait(_POST)
 
     def _show_life(self) -> None:
         while not self._stop.is_set():

@@ -30,7 +30,7 @@ from reviewbot.service.failures import StepError, failure_of
 from reviewbot.service.gather import gather
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import PASSING, FailureKind, ReviewState, Step
-from reviewbot.service.state import mail, progress, queries, quiet, reviews
+from reviewbot.service.state import addresses, mail, progress, queries, quiet, reviews
 from reviewbot.service.state.model import Failure, Outcome, ReviewRecord
 from reviewbot.service.state.store import State, StateError
 
@@ -116,9 +116,13 @@ class Steps:
             made=made,
             before=self._before(record) if step is Step.RENDER else b"",
             suppressed=self._suppressed(record) if step is Step.RENDER else {},
+            silent=self._silent() if step is Step.RENDER else (),
             network=step is Step.BASE and bool(setup.remotes),
         )
         return self._nursery.take(request, self.leave)
+
+    def _silent(self) -> tuple[str, ...]:
+        return tuple(record.address for record in addresses.silent(self._state))
 
     def _before(self, record: ReviewRecord) -> bytes:
         """The result of the newest older version's review, empty if there is none."""

@@ -33,6 +33,7 @@ REVIEW = ReviewRecord(
     expected=1,
     head="v2@example.org",
     change_id="",
+    parts=("v2@example.org",),
     supersedes=(),
     superseded_by=None,
     state=ReviewState.RUNNING,
@@ -50,7 +51,6 @@ REVIEW = ReviewRecord(
     ended=None,
     base="0123456789ab",
     seconds={"fetch": 0.5},
-    parts=("v2@example.org",),
 )
 MESSAGE = MessageRecord(
     message_id="v2@example.org",
@@ -120,7 +120,7 @@ def test_a_story_tells_everything_and_no_stranger_moves_the_cursor() -> None:
         ),
         letters=(
             Letter(
-                "r@example.org", 7, "kvm", "Re: x", ("a@example.org",), OutboxState.WAITING, NOW
+                1, "r@example.org", 7, "kvm", "Re: x", ("a@example.org",), OutboxState.WAITING, NOW
             ),
         ),
         events=(Event(NOW, Subject.REVIEW, "7", "queued", "running", "by m"),),

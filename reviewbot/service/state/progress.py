@@ -7,10 +7,12 @@ changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import ENDED, OutboxState, ReviewState, Step
 from reviewbot.service.state.model import Failure, Outcome, ReviewRecord, Subject
 from reviewbot.service.state.quiet import stopped
@@ -184,9 +186,20 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
         return True
 
 
+_FIRST_STATE: Mapping[Dispatch, OutboxState] = {
+    Dispatch.KEEP: OutboxState.KEPT,
+    Dispatch.APPROVE: OutboxState.WAITING,
+    Dispatch.SEND: OutboxState.APPROVED,
+}
+
+
 def _put_out(state: State, connection: Connection, record: ReviewRecord, outcome: Outcome) -> None:
     reply = outcome.reply
-    if reply is not None and add(
+    if reply is None:
+        return
+    first = _FIRST_STATE[reply.dispatch]
+    why = f"verdict {outcome.verdict}" + (f", {reply.why}" if reply.why else "")
+    if add(
         connection,
         outbox,
         message_id=reply.message_id,
@@ -195,8 +208,9 @@ def _put_out(state: State, connection: Connection, record: ReviewRecord, outcome
         subject=reply.subject,
         recipients=list(reply.recipients),
         mail=reply.mail,
-        state=OutboxState.WAITING,
+        state=first,
+        reason=why,
         created=state.clock.now(),
+        changed=state.clock.now(),
     ):
-        subject = (Subject.OUTBOX, reply.message_id)
-        note(state, connection, subject, None, OutboxState.WAITING, f"verdict {outcome.verdict}")
+        note(state, connection, (Subject.OUTBOX, reply.message_id), None, first, why)

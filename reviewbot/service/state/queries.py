@@ -131,7 +131,7 @@ def _hazards(connection: Connection, review: int) -> tuple[HazardRecord, ...]:
 
 
 def _letters(connection: Connection, *where: Any) -> tuple[Letter, ...]:
-    query = outbox.select().where(*where).order_by(outbox.c.created, outbox.c.message_id)
+    query = sa.select(*rows.LETTER).where(*where).order_by(outbox.c.id)
     return tuple(map(rows.letter, connection.execute(query)))
 
 
@@ -149,6 +149,21 @@ def letters(state: State) -> tuple[Letter, ...]:
     """The outbox, oldest first."""
     with state.read() as connection:
         return _letters(connection)
+
+
+def verdicts(state: State) -> tuple[tuple[int, str], ...]:
+    """The verdicts of reviews that have a letter, by their numbers."""
+    query = sa.select(reviews.c.id, reviews.c.verdict).join(outbox, outbox.c.review == reviews.c.id)
+    with state.read() as connection:
+        return tuple((number, verdict.value) for number, verdict in connection.execute(query))
+
+
+def letter_events(state: State, message_id: str) -> tuple[Event, ...]:
+    """What happened to a letter, in order."""
+    mine = sa.and_(events.c.kind == Subject.OUTBOX, events.c.subject == message_id)
+    with state.read() as connection:
+        query = events.select().where(mine).order_by(events.c.id)
+        return tuple(map(rows.event, connection.execute(query)))
 
 
 def letter(state: State, message_id: str) -> bytes | None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from reviewbot.service.model import ENDED, Group, ReviewState
 from reviewbot.service.state.mail import batched_values
 from reviewbot.service.state.model import ReviewRecord
+from reviewbot.service.state.outbox import discard_untouched
 from reviewbot.service.state.rows import REVIEW, review_record
 from reviewbot.service.state.store import Connection, State, add
 from reviewbot.service.state.tables import messages, products, reviews
@@ -215,9 +216,11 @@ def skip(state: State, review: int, reason: str) -> bool:
 def forget(state: State, review: int) -> None:
     """Remove a series with its mails, result and reply, as if it had never come.
 
+    A reply that has gone out, or may have, stays: it must not go out again.
     A review that runs is forgotten too: its workflow finds nothing and ends.
     """
     with state.write() as connection:
+        discard_untouched(connection, (review,))
         connection.execute(messages.delete().where(messages.c.review == review))
         connection.execute(reviews.delete().where(reviews.c.id == review))
 
