@@ -37,7 +37,6 @@ def state(settings: Path) -> Iterator[State]:
 
 
 def test_false_positives_are_listed(settings: Path, state: State) -> None:
-    assert run("false-positives", "--config", settings).out == "none\n"
     quiet.replace_marks(state, [MARK])
     ran = run("false-positives", "--config", settings)
     assert ran.status == 0
@@ -60,19 +59,16 @@ def test_they_go_to_a_file_and_come_back(settings: Path, state: State) -> None:
     assert quiet.marked(state) == (MARK,)
     both = ("false-positives", "--import", file, "--list", "kvm", "--config", settings)
     assert "give one of" in complaint(run(*both), 2)
-    absent = ("false-positives", "--import", settings.parent / "x", "--config", settings)
-    assert "cannot be read" in complaint(run(*absent), 2)
 
 
 def test_a_list_is_unmuted(settings: Path, state: State) -> None:
-    assert "the list kvm is not muted" in complaint(run("unmute", "kvm", "--config", settings), 2)
     with state.write() as connection:
         quiet._set(state, connection, "kvm", quiet.ListState.MUTED, "3 of 5")
     assert "kvm: 0 false positives in 0 hazards posted (0%); muted: 3 of 5" in (
         run("status", "--config", settings).out
     )
     assert run("unmute", "kvm", "--why", "mended", "--config", settings).out == "unmuted: kvm\n"
-    assert "muted" not in run("status", "--config", settings).out
+    assert "the list kvm is not muted" in complaint(run("unmute", "kvm", "--config", settings), 2)
 
 
 def test_a_command_in_a_mail_that_nobody_signed(

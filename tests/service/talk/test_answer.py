@@ -19,6 +19,7 @@ from reviewbot.service.decide import Scope
 from reviewbot.service.log import Event
 from reviewbot.service.model import AddressState, Arrival, Batch, OutboxState, ReviewState, Step
 from reviewbot.service.poll import poll
+from reviewbot.service.show import story_text
 from reviewbot.service.state import (
     addresses,
     mail,
@@ -33,7 +34,7 @@ from reviewbot.service.state.model import ReviewRecord
 from reviewbot.service.state.store import State
 from reviewbot.service.state.tables import outbox
 from reviewbot.service.talk.answer import Desk, answer_all
-from reviewbot.service.talk.model import CommandState
+from reviewbot.service.talk.model import CommandRecord, CommandState
 from tests.service.support import HAZARD, START, HandClock, group, outcome, received
 from tests.service.talk.letters import Names, Server, reply
 from tests.support import public_inbox
@@ -137,8 +138,14 @@ class List:
 
     def became(self, message_id: str = "answer-1@example.org") -> tuple[CommandState, str]:
         """What became of a mail with commands."""
-        found = {one.message_id: one for one in talk.all_commands(self.state, 2000)}
+        found = {one.message_id: one for one in self.commands()}
         return found[message_id].state, found[message_id].reason
+
+    def commands(self) -> tuple[CommandRecord, ...]:
+        """Every mail with commands."""
+        listed = queries.list_reviews(self.state)
+        with self.state.read() as connection:
+            return tuple(one for review in listed for one in talk.about(connection, review.id))
 
 
 @pytest.fixture
@@ -158,6 +165,11 @@ def test_the_author_stops_us(kvm: List) -> None:
     assert kvm.say(kvm.genuine()) == 1
     assert kvm.became() == (OBEYED, "stop: all series of its author (author of the series)")
     assert kvm.events[-1] == (Event.OBEYED, "stop: all series of its author")
+    story = queries.story(kvm.state, "k-1@example.org")
+    assert story is not None
+    assert "command   <answer-1@example.org> ann@example.org asked for stop; obeyed: stop:" in (
+        story_text(story, kvm.clock.now())
+    )
     assert "ann@example.org asked us to stop in <answer-1@" in quiet.is_silent(kvm.state, "kvm", 1)
     assert kvm.say(kvm.genuine()) == 0  # the list's second copy
     (silent,) = addresses.silent(kvm.state)
@@ -215,6 +227,19 @@ def test_the_archive_has_to_have_the_same_mail(kvm: List) -> None:
     kvm.say(kvm.signed(reply()))
     assert kvm.became() == (IGNORED, "the archive's copy has another author or text")
     assert quiet.is_silent(kvm.state, "kvm", 1) == ""
+
+
+def test_a_copy_that_a_list_had_changed_does_not_count_for_the_true_one(kvm: List) -> None:
+    genuine = kvm.genuine()
+    kvm.say(genuine + b"_______\nFrob mailing list\n")
+    assert kvm.became() == (IGNORED, "its DKIM signature does not verify")
+    asked = len(kvm.names.asked)
+    kvm.say(genuine + b"_______\nFrob mailing list\n")
+    assert len(kvm.names.asked) == asked  # that copy is known
+    kvm.say(genuine)
+    assert kvm.became()[0] is OBEYED
+    kvm.say(genuine + b"\n")
+    assert kvm.became()[0] is OBEYED
 
 
 def test_without_an_archive_nothing_is_obeyed(kvm: List) -> None:
@@ -283,7 +308,7 @@ def test_a_thread_that_is_too_big_is_not_asked_again(kvm: List) -> None:
 def test_only_a_thread_of_ours_is_listened_to(kvm: List) -> None:
     elsewhere = reply(to="other@example.org").replace(b"<k-1@example.org>\n ", b"")
     kvm.say(kvm.archived(kvm.signed(elsewhere)))
-    assert talk.all_commands(kvm.state, 10) == ()
+    assert kvm.commands() == ()
     kvm.say(kvm.genuine(to="k-1@example.org", number=2))  # the patch, not our reply
     assert kvm.became("answer-2@example.org")[0] is OBEYED
 
@@ -295,7 +320,7 @@ def test_what_a_program_says_is_nothing(kvm: List) -> None:
     line = Line((Arrival(ours, "1"),))
     scope = Scope({}, own="reviewbot@example.org")
     poll(kvm.state, line, scope, kvm, limit=10, go_on=lambda: True)
-    assert talk.all_commands(kvm.state, 10) == ()
+    assert kvm.commands() == ()
 
 
 def test_a_thousand_commands_are_none(kvm: List) -> None:
