@@ -36,7 +36,7 @@ class Desk:
         self.configure('[list.kvm]\npost = "moderate"')
         with self.state() as state:
             put(state, 1, to=OutboxState.WAITING, reason="verdict removed")
-            put(state, 2, ("kim@example.com",))
+            put(state, 2, ("kim@example.invalid",))
 
     def configure(self, text: str) -> None:
         self.file.write_text(f"""
@@ -113,7 +113,7 @@ def test_mail_goes_nowhere_by_accident(desk: Desk) -> None:
     desk.configure(smtp.replace("[list", 'transport = "smtp"\n[list', 1))
     ran = desk.run("send")
     assert ran.status == 1
-    assert "kim@example.com is in none of post.domains" in ran.out
+    assert "kim@example.invalid is in none of post.domains" in ran.out
     assert desk.is_(2) is OutboxState.APPROVED
 
 
@@ -128,10 +128,10 @@ def test_one_in_doubt_is_told(desk: Desk) -> None:
 
 def test_who_is_muted(desk: Desk) -> None:
     assert desk.run("mute").out == ""
-    assert desk.run("mute", "Kim@example.com", "--why", "asked").status == 0
-    assert "kim@example.com  muted" in desk.run("mute").out
+    assert desk.run("mute", "Kim@example.invalid", "--why", "asked").status == 0
+    assert "kim@example.invalid  muted" in desk.run("mute").out
     assert desk.run("send").out.startswith("2 failed: nobody is left to get it")
-    assert "gets mail again" in desk.run("mute", "kim@example.com", "--undo").out
+    assert "gets mail again" in desk.run("mute", "kim@example.invalid", "--undo").out
     with pytest.raises(UsageError, match="is no address"):
         desk.run("mute", "nobody")
 
