@@ -168,7 +168,7 @@ class _Reader:
         if wanted is float and type(raw) is int:
             return float(raw)
         if wanted is Path and isinstance(raw, str) and raw:
-            return self.file.parent / expand(Path(self.text(raw, at)))
+            return (self.file.parent / expand(Path(self.text(raw, at)))).absolute()
         if type(raw) is not wanted:  # isinstance would let true pass for a whole number
             raise self.fail(at, f"must be {_EXPECTED[wanted]}, not {_describe(raw)}")
         return self.text(raw, at) if isinstance(raw, str) else raw

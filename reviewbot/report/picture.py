@@ -159,7 +159,7 @@ def _labels(edge: Edge, y: int, after: bool) -> tuple[Words, ...]:
     names = [(one_line(name, 200), Mark.SAME if name in there else only) for name in here]
     names.sort(key=lambda entry: entry[1] is Mark.SAME)
     lines = [
-        (line, how, not name.endswith("()"))
+        (line, how, " " in name)
         for name, how in names[:_LABELS]
         for line in broken(f"{_SIGN[how]}{name}", _LABEL_CHARS)
     ]

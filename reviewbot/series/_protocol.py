@@ -36,6 +36,8 @@ class Request:
     wanted: str | None
     source: str
     limits: AssembleLimits
+    together: bool = False
+    """Whether all of the mail is known to be one series, however it is threaded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,9 @@ def choose(found: Sequence[EmailMessage], request: Request) -> Choice:
                 f"The message {wanted} is not in the mail from {request.source}: check the "
                 "Message-ID."
             )
-        thread = b4.get_strict_thread(list(found), _root(found, wanted)) or []
+        thread = list(found)
+        if not request.together:
+            thread = b4.get_strict_thread(thread, _root(found, wanted)) or []
     mailbox = b4.LoreMailbox()
     for message in thread:
         mailbox.add_message(message)

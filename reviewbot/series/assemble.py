@@ -40,13 +40,15 @@ def assemble(
     wanted: str | None,
     source: str,
     limits: AssembleLimits = DEFAULT_LIMITS,
+    together: bool = False,
 ) -> Series:
     """The series in an mboxrd.
 
     ``wanted`` is the message-id of a patch, of a cover letter, or of a reply to
     one: the version it belongs to is returned.  None stands for the newest
     version of the only series in there.  ``source`` is where the mail came from,
-    for messages and the reproduce line.
+    for messages and the reproduce line.  ``together`` says that the mail is one series,
+    whatever its threading says.
 
     Raises NoPatches, TooBig, Unreadable or SuspiciousText for what was posted,
     UsageError for a mailbox of several series, WorkerError if the child dies.
@@ -56,7 +58,7 @@ def assemble(
             f"The mail from {source} is larger than {limits.max_bytes // 1024} KiB: give only "
             "the series' own thread."
         )
-    request = msgspec.json.encode(Request(wanted, source, limits)).decode()
+    request = msgspec.json.encode(Request(wanted, source, limits, together)).decode()
     with tempfile.TemporaryDirectory(prefix="reviewbot-mail-") as folder:
         reply = _ask(request, raw, Path(folder), source, limits)
     if reply.series is not None:

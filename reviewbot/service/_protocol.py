@@ -102,6 +102,8 @@ class Request:
     """The result of the review of the newest older version, if there was one."""
     silent: tuple[str, ...] = ()
     """Addresses that get no mail."""
+    suppressed: dict[str, str] = field(default_factory=dict)
+    """By id, the hazards that people say are none, and why."""
     network: bool = False
     """Whether a base may be fetched; every other step has no network."""
 

@@ -46,6 +46,10 @@ class Leave(BaseException):
     """
 
 
+class _LostError(Exception):
+    """The process that tasks are forked from has died."""
+
+
 class Nursery:
     """Where tasks are done; safe to share between threads.  Close it at the end."""
 
@@ -62,11 +66,15 @@ class Nursery:
         Raises :class:`StepError` for a task that failed, died, hung or answered
         nonsense, and :class:`Leave` as soon as ``leave`` is set.
         """
+        leave = leave or threading.Event()
         try:
-            with tempfile.TemporaryDirectory(
-                prefix="reviewbot-task-", ignore_cleanup_errors=True
-            ) as home:
-                answer = self._ask(request, Path(home), leave or threading.Event())
+            try:
+                answer = self._ask(request, leave)
+            except _LostError:
+                answer = self._ask(request, leave)  # that was none of this task's doing
+        except _LostError as error:
+            said = "lost the process that it was forked from, twice"
+            raise _failed(request, FailureKind.CRASHED, said) from error
         except OSError as error:
             kind = FailureKind.DISK_FULL if says_full(str(error)) else FailureKind.INTERNAL
             raise StepError(kind, f"No process for the task {request.task}: {error}.") from error
@@ -77,13 +85,22 @@ class Nursery:
     def close(self) -> None:
         """End the nursery; tasks under way go when this process does."""
         with self._lock:
-            if self._control is not None:
-                self._control.close()
-            if self._process is not None:
-                self._process.wait()
-            self._process = self._control = None
+            self._end()
 
-    def _ask(self, request: Request, home: Path, leave: threading.Event) -> Answer:
+    def _end(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.wait()
+        self._process = self._control = None
+
+    def _ask(self, request: Request, leave: threading.Event) -> Answer:
+        with tempfile.TemporaryDirectory(
+            prefix="reviewbot-task-", ignore_cleanup_errors=True
+        ) as home:
+            return self._ask_in(Path(home), request, leave)
+
+    def _ask_in(self, home: Path, request: Request, leave: threading.Event) -> Answer:
         for name in ("empty", "tmp"):
             (home / name).mkdir()
         (home / "request").write_bytes(msgspec.msgpack.encode(request))
@@ -106,16 +123,20 @@ class Nursery:
         """Have a task begun; its end is told on the line."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, self._lock:
-            control = self._started()
-            socket.send_fds(control, [os.fsencode(home)], [lifeline, theirs.fileno()])
+            try:
+                files = [lifeline, theirs.fileno()]
+                socket.send_fds(self._started(), [os.fsencode(home)], files)
+            except (BrokenPipeError, ConnectionResetError) as error:
+                ours.close()
+                self._end()
+                raise _LostError from error
         return ours
 
     def _started(self) -> socket.socket:
         """The way to the nursery, which is started unless it runs."""
         if self._process is not None and self._process.poll() is None and self._control:
             return self._control
-        if self._control is not None:
-            self._control.close()
+        self._end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -134,13 +155,13 @@ class Nursery:
 def _wait(line: socket.socket, request: Request, leave: threading.Event) -> int:
     """The exit status of a task, which is over, in time or by force."""
     line.settimeout(_START_SECONDS)
-    pid = _number(line, request)
+    pid = _number(line)
     deadline = time.monotonic() + request.limits.seconds
-    line.settimeout(_POLL)
     try:
         while True:
+            line.settimeout(min(_POLL, max(0.001, deadline - time.monotonic())))
             with contextlib.suppress(TimeoutError):
-                return _number(line, request)
+                return _number(line)
             if leave.is_set():
                 raise Leave
             if time.monotonic() >= deadline:
@@ -152,14 +173,15 @@ def _wait(line: socket.socket, request: Request, leave: threading.Event) -> int:
         # may go only after it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+        line.settimeout(_START_SECONDS)
         with contextlib.suppress(TimeoutError):
             line.recv(32)
 
 
-def _number(line: socket.socket, request: Request) -> int:
+def _number(line: socket.socket) -> int:
     told = line.recv(32)
     if not told:
-        raise _failed(request, FailureKind.CRASHED, "lost the process that it was forked from")
+        raise _LostError
     return int(told)
 
 

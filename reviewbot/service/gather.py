@@ -27,7 +27,7 @@ def gather(mails: Sequence[bytes], head: str, archive: str, contact: str) -> Fet
     :func:`~reviewbot.series.assemble.assemble` raises.
     """
     mbox = b"".join(map(mbox_entry, mails))
-    series = assemble(mbox, wanted=head, source=head)
+    series = assemble(mbox, wanted=head, source=head, together=True)
     if series.missing and archive:
         series = _filled(series, mbox, head, archive, contact)
     if not archive:

@@ -55,6 +55,8 @@ class Event(StrEnum):
     BOUNCED = "mail.bounced"
     FETCHED = "tree.fetched"
     FETCH_FAILED = "tree.failed"
+    OBEYED = "command.obeyed"
+    IGNORED = "command.ignored"
 
 
 class Observer(Protocol):

@@ -18,6 +18,7 @@ from reviewbot.service.sources.errors import SourceError
 from reviewbot.service.state import mail
 from reviewbot.service.state.model import Received
 from reviewbot.service.state.store import State
+from reviewbot.service.talk.overhear import overhear
 
 FIRST_DELAY = 30.0
 """Seconds after which a source that failed is tried again; each time twice as long."""
@@ -67,6 +68,9 @@ def poll(
 
 def _take_in(state: State, name: str, batch: Batch, scope: Scope, observer: Observer) -> int:
     received = [read(arrival, scope) for arrival in batch.arrivals]
+    # Before the batch counts as stored, so that a crash loses no command.
+    for arrival, message in zip(batch.arrivals, received, strict=True):
+        overhear(state, message, arrival.raw)
     for message in received:
         if message.decision.reason is Reason.UNREADABLE:
             told = {"where": message.where, "reason": message.decision.detail}

@@ -34,6 +34,8 @@ from reviewbot.service.scratch import scratch, sweep
 from reviewbot.service.state import mail, progress, reviews
 from reviewbot.service.state.store import State
 from reviewbot.service.steps import Steps
+from reviewbot.service.talk.answer import answer_all
+from reviewbot.service.talk.desk import desk_of
 from reviewbot.service.watch import BEAT, SILENCE, Watch
 from reviewbot.service.work import Work
 
@@ -82,6 +84,7 @@ class Service:
         self._pace = pace or Pace()
         self._paths = Paths(config)
         self._plan = plan_of(config)
+        self._desk = desk_of(config, state, self._plan.setup)
         self._watch = Watch(state, self._pace.silence)
         self._nursery = Nursery()
         self._steps = Steps(state, self._plan, self._watch.id, observer, self._nursery)
@@ -117,6 +120,7 @@ class Service:
             self._start(self._post, postman)
             self._begin()
             self._start(self._refresh)
+            self._start(self._answer)
             self._attend()
 
     def run_once(self) -> None:
@@ -124,6 +128,7 @@ class Service:
         with self._running():
             for source in self._sources:
                 self._try(self._poll, source)
+            self._try(answer_all, self._state, self._desk, self._observer)
             self._begin()
             self._group()
             self._work.mend()
@@ -241,6 +246,11 @@ class Service:
             if self._try(self._work.keep_up):
                 sweep(Path(tempfile.gettempdir()).parent)
             self._stop.wait(self._pace.beat)
+
+    def _answer(self) -> None:
+        """Look at what was asked for; name service and archive take their time."""
+        while not self._stop.wait(_DEADLINES):
+            self._try(answer_all, self._state, self._desk, self._observer)
 
     def _refresh(self) -> None:
         """Fetch the remotes on their schedules, and read what that brought."""

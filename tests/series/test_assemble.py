@@ -381,3 +381,15 @@ def test_nothing_is_left_behind_in_the_temporary_directory(both: bytes) -> None:
     with pytest.raises(NoPatches):
         assemble(both, wanted="nobody@example.org", source="x")
     assert set(temporary.iterdir()) == before
+
+
+@pytest.mark.parametrize("wanted", ["c@example.org", "p2@example.org"])
+def test_mail_that_is_known_to_be_one_series_needs_no_threading(wanted: str) -> None:
+    posted = mails.join(
+        mail("[PATCH 0/2] a: cover", "c@example.org", "Words.\n\n a | 2 +-\n"),
+        mail("[PATCH 1/2] a: one", "p1@example.org"),
+        mail("[PATCH 2/2] a: two", "p2@example.org", parent="elsewhere@example.org"),
+    )
+    series = assemble(posted, wanted=wanted, source="x", together=True)
+    assert [patch.subject for patch in series.patches] == ["a: one", "a: two"]
+    assert series.cover is not None

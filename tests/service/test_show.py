@@ -91,16 +91,14 @@ def test_the_overview_says_what_fails_and_when_it_is_tried_again() -> None:
         failures=3,
         next_try=NOW + timedelta(minutes=10),
     )
-    text = show.overview_text(
-        Overview(
-            reviews={ReviewState.QUEUED: 2},
-            verdicts={Verdict.CLEAN: 1},
-            oldest=NOW - timedelta(minutes=7),
-            seconds={Step.CHECK: 1.25},
-            sources=(failing, SourceRecord("kvm", last_good=NOW)),
-        ),
-        NOW,
+    seen = Overview(
+        reviews={ReviewState.QUEUED: 2},
+        verdicts={Verdict.CLEAN: 1},
+        oldest=NOW - timedelta(minutes=7),
+        seconds={Step.CHECK: 1.25},
+        sources=(failing, SourceRecord("kvm", last_good=NOW)),
     )
+    text = show.as_text(show.overview_facts(seen, NOW))
     assert "reviews   2 queued, the oldest for 7 min" in text
     assert "steps     check 1.2 s" in text
     assert (

@@ -21,6 +21,7 @@ from reviewbot.service.model import (
     ReviewState,
     Step,
 )
+from reviewbot.service.talk.model import Share
 
 
 class Subject(StrEnum):
@@ -29,6 +30,8 @@ class Subject(StrEnum):
     REVIEW = "review"
     SOURCE = "source"
     OUTBOX = "outbox"
+    COMMAND = "command"
+    LIST = "list"
     ADDRESS = "address"
     SWITCH = "switch"
 
@@ -287,6 +290,8 @@ class Overview:
     """Mean wall time by step of the reviews done lately."""
     sources: tuple[SourceRecord, ...] = ()
     machines: int = 0
+    shares: tuple[Share, ...] = ()
+    """False positives by list."""
 
     @property
     def depth(self) -> int:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import ENDED, OutboxState, ReviewState, Step
 from reviewbot.service.state.model import Failure, Outcome, ReviewRecord, Subject
+from reviewbot.service.state.quiet import stopped
 from reviewbot.service.state.rows import REVIEW, review_record
 from reviewbot.service.state.store import Connection, State, add, note
 from reviewbot.service.state.tables import hazards, outbox, products, reviews
@@ -163,8 +164,11 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
             "failure": None,
             "next_try": None,
         }
-        if not apply(state, connection, record, ReviewState.DONE, outcome.reason, values):
+        silent = stopped(connection, record) if outcome.reply is not None else ""
+        reason = f"{outcome.reason}; no reply, as {silent}" if silent else outcome.reason
+        if not apply(state, connection, record, ReviewState.DONE, reason, values):
             return False
+        connection.execute(hazards.delete().where(hazards.c.review == review))  # of a round before
         for hazard in outcome.hazards:
             connection.execute(
                 hazards.insert().values(
@@ -176,7 +180,7 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
                     patch=hazard.patch,
                 )
             )
-        if outcome.reply is not None:
+        if outcome.reply is not None and not silent:
             _put_out(state, connection, record, outcome)
         connection.execute(products.delete().where(products.c.review == review))
         return True

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from reviewbot.service.model import ReviewState, Step
-from reviewbot.service.state import mail, rows
+from reviewbot.service.state import mail, quiet, rows
 from reviewbot.service.state.model import (
     Event,
     HazardRecord,
@@ -41,6 +41,7 @@ def overview(state: State) -> Overview:
             seconds=_seconds(connection),
             sources=mail.all_sources(state),
             machines=connection.scalar(sa.select(sa.func.count()).select_from(machines)) or 0,
+            shares=quiet.shares(connection),
         )
 
 

@@ -164,16 +164,25 @@ def retry(state: State, review: int, reason: str) -> bool:
     """
     with state.write() as connection:
         record = fetch(connection, review)
-        whole = record.fingerprint is not None
-        to = ReviewState.QUEUED if whole else ReviewState.COLLECTING
-        if record.state not in ENDED:
-            raise illegal(record, to)
-        blank = ("ended", "next_try", "failure", "step", "superseded_by", "started")
-        values: dict[str, Any] = {**dict.fromkeys(blank), "attempts": 0, "seconds": {}}
-        if whole:
-            values |= {"round": reviews.c.round + 1, "queued": state.clock.now()}
-        connection.execute(products.delete().where(products.c.review == review))
-        return apply(state, connection, record, to, reason, values)
+        if record.state not in ENDED or record.state is ReviewState.DONE:
+            whole = record.fingerprint is not None
+            raise illegal(record, ReviewState.QUEUED if whole else ReviewState.COLLECTING)
+        return queue_again(state, connection, record, reason)
+
+
+def queue_again(state: State, connection: Connection, record: ReviewRecord, reason: str) -> bool:
+    """The same for any review that has ended, in the caller's transaction.
+
+    Its last result stands until there is a new one.
+    """
+    whole = record.fingerprint is not None
+    to = ReviewState.QUEUED if whole else ReviewState.COLLECTING
+    blank = ("ended", "next_try", "failure", "step", "superseded_by", "started")
+    values: dict[str, Any] = {**dict.fromkeys(blank), "attempts": 0, "seconds": {}}
+    if whole:
+        values |= {"round": reviews.c.round + 1, "queued": state.clock.now()}
+    connection.execute(products.delete().where(products.c.review == record.id))
+    return apply(state, connection, record, to, reason, values)
 
 
 def supersede(state: State, older: Collection[str], newer: ReviewRecord) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ from reviewbot.service.model import (
     Step,
 )
 from reviewbot.service.state.model import Subject
+from reviewbot.service.talk.model import CommandState, ListState, StopKind
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
@@ -224,6 +225,55 @@ switches = sa.Table(
     sa.Column("thrown", sa.Boolean, nullable=False),
     sa.Column("reason", Words, nullable=False, server_default=""),
     sa.Column("at", Moment),
+)
+
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("message_id", Words, primary_key=True),
+    _review(index=True),
+    sa.Column("author", Words, nullable=False, index=True),
+    sa.Column("commands", sa.JSON, nullable=False),
+    sa.Column("state", _one_of(CommandState), nullable=False, index=True),
+    sa.Column("reason", Words, nullable=False, server_default=""),
+    sa.Column("received", Moment, nullable=False),
+    sa.Column("decided", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_try", Moment),
+    sa.Column("raw", Packed),
+)
+
+false_positives = sa.Table(
+    "false_positives",
+    metadata,
+    sa.Column("list", Words, primary_key=True),
+    sa.Column("hazard", sa.String(64), primary_key=True),
+    sa.Column("kind", _one_of(HazardKind), nullable=False),
+    sa.Column("classes", sa.JSON, nullable=False),
+    sa.Column("reason", Words, nullable=False),
+    sa.Column("person", Words, nullable=False),
+    sa.Column("role", Words, nullable=False),
+    sa.Column("message_id", Words, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+stops = sa.Table(
+    "stops",
+    metadata,
+    sa.Column("kind", _one_of(StopKind), primary_key=True),
+    sa.Column("value", Words, primary_key=True),
+    sa.Column("person", Words, nullable=False),
+    sa.Column("message_id", Words, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+lists = sa.Table(
+    "lists",
+    metadata,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("state", _one_of(ListState), nullable=False),
+    sa.Column("reason", Words, nullable=False),
+    sa.Column("changed", Moment, nullable=False),
 )
 
 events = sa.Table(
