@@ -21,7 +21,7 @@ from reviewbot.service.log import Log, LogForm
 from reviewbot.service.model import AddressState, OutboxState
 from reviewbot.service.posting.open import open_office
 from reviewbot.service.posting.postman import Postman
-from reviewbot.service.state import addresses, outbox, queries, sending
+from reviewbot.service.state import addresses, outbox, queries, quiet, sending
 from reviewbot.service.state.model import Letter
 from reviewbot.service.state.store import State
 from reviewbot.terminal import ConfigOption, JsonOption, say
@@ -199,6 +199,7 @@ def _preview(state: State, numbers: list[int] | None, terms: sending.Terms) -> N
     for number in numbers or sending.due(state):
         letter = outbox.get(state, number)
         why = outbox.stopped(state) or terms.hold(letter)
+        why = why or quiet.silence(state, letter.list, letter.review)
         if letter.state is not OutboxState.APPROVED:
             why = f"it is {letter.state}"
         say(f"{letter.id} {'would not be sent: ' + why if why else 'would be sent'}")

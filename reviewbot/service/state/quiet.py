@@ -67,11 +67,16 @@ def _root(connection: Connection, record: ReviewRecord) -> str:
 def silence(state: State, list_: str, review: int | None) -> str:
     """Why no reply may be mailed for a review of this list, one clause; empty if it may."""
     with state.read() as connection:
-        row = connection.execute(lists.select().where(lists.c.name == list_)).first()
-        if row is not None and row.state is ListState.MUTED:
-            return f"the list {list_} is muted: {row.reason}"
-        record = find(connection, review) if review is not None else None
-        return stopped(connection, record) if record is not None else ""
+        return silenced(connection, list_, review)
+
+
+def silenced(connection: Connection, list_: str, review: int | None) -> str:
+    """The same as :func:`silence` within a transaction."""
+    row = connection.execute(lists.select().where(lists.c.name == list_)).first()
+    if row is not None and row.state is ListState.MUTED:
+        return f"the list {list_} is muted: {row.reason}"
+    record = find(connection, review) if review is not None else None
+    return stopped(connection, record) if record is not None else ""
 
 
 def stopped(connection: Connection, record: ReviewRecord) -> str:
