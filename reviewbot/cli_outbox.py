@@ -28,7 +28,7 @@ from reviewbot.terminal import ConfigOption, JsonOption, say
 
 SCHEMA = "reviewbot.outbox/1"
 app = typer.Typer()
-box = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+box = typer.Typer()
 app.add_typer(box, name="outbox")
 Number = Annotated[int, typer.Argument(metavar="ID", help="The letter's number.")]
 Numbers = Annotated[list[int], typer.Argument(metavar="ID...", help="The letters' numbers.")]

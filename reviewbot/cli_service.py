@@ -60,7 +60,8 @@ def poll(config_file: ConfigOption = None) -> None:
 def serve(config_file: ConfigOption = None) -> None:
     """Stay: look for new mail on schedule and review it, with status pages on loopback.
 
-    SIGTERM or Ctrl-C ends it; what is under way is taken up again at the next start.
+    Replies go out as far as the configuration lets them; see reviewbot send. SIGTERM or
+    Ctrl-C ends it; what is under way is taken up again at the next start.
     """
     settings = config.load(config_file)
     with _service(settings) as (service, state, metrics), ExitStack() as stack:

@@ -16,11 +16,13 @@ from reviewbot.service.posting.archive import Archive, next_delay
 from reviewbot.service.posting.local import Directory
 from reviewbot.service.posting.parcel import Answers, Lost, Parcel, Proceed, Withheld, all_of
 from reviewbot.service.posting.signing import Signer
-from reviewbot.service.state import addresses, outbox, queries, sending
+from reviewbot.service.state import addresses, outbox, queries, quiet, sending
 from reviewbot.service.state.model import Answer, Letter
 from reviewbot.service.state.sending import Budget, Claim
 from reviewbot.service.state.store import State
+from reviewbot.service.state.tables import lists
 from reviewbot.service.state.transitions import IllegalTransition
+from reviewbot.service.talk.model import ListState
 from tests.service.posting.letters import KIM, LEE, LIST, PLENTY, Hand, name, postman, put, terms
 from tests.service.support import HandClock
 from tests.support.public_inbox import PublicInbox, available
@@ -347,6 +349,19 @@ def test_what_the_configuration_holds_back_waits(state: State, clock: HandClock)
     assert sending.due(state) == ()
     clock.forward(901)
     assert sending.due(state) == (letter.id,)
+
+
+def test_a_muted_list_gets_nothing(state: State, clock: HandClock) -> None:
+    letter = put(state)
+    muted = {"name": "kvm", "state": ListState.MUTED, "reason": "wrong", "changed": clock.now()}
+    with state.write() as connection:
+        connection.execute(lists.insert().values(**muted))
+    man = postman(state, Hand(take))
+    assert man.round() == 0
+    assert outbox.get(state, letter.id).reason == "the list kvm is muted: wrong"
+    quiet.unmute(state, "kvm", "right after all")
+    clock.forward(901)
+    assert man.round() == 1
 
 
 @pytest.mark.parametrize(
