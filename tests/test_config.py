@@ -109,7 +109,7 @@ def test_no_list_is_mailed_to_by_default() -> None:
             "zzz = 1",
             "zzz is not a known key; known keys here are"
             " tree, cache, lore, sender, limits, patchwork, service, talk, post, smtp, source,"
-            " primitives",
+            " list, remote, primitives",
         ),
         ('"a\\u001bb" = 1', r"'a\x1bb' is not a known key; known keys here are"),
     ],
