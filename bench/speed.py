@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measure speed and memory of indexing and reviewing a kernel tree.
 
-    bench/speed.py --tree DIR [--rev REV] [--only ROW]… [--sample N] [--cache DIR]
-                   [--cocci PATH] [--cocci-seconds N] [--json]
+    python -m bench.speed --tree DIR [--rev REV] [--only ROW]… [--sample N] [--cache DIR]
+                          [--cocci PATH] [--cocci-seconds N] [--json]
 
 Prints for each row the figure, the target and where they stand, from one run on one
 machine: an index from nothing, an index after a pull of 500 files, a review of one patch
@@ -10,9 +10,6 @@ and of forty, the size of the cache; and what the same run needs to read all blo
 to parse, with tree-sitter alone, the functions that the index parses.  Beside them
 Coccinelle looks for one pattern (a grace period awaited between mutex_lock() and
 mutex_unlock()) below PATH.  Everything is made in a temporary directory.
-
-Memory is the largest sum of proportional set sizes of a command and its children,
-looked at ten times a second.
 """
 
 from __future__ import annotations
@@ -28,11 +25,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.processes import Run, run
 from reviewbot.kernel.repository import Repository
 from reviewbot.locking import body
 from reviewbot.locking.facts import read_facts
@@ -75,57 +73,6 @@ class Row:
         return f"{self.name:52} {self.value:9.2f} {self.unit:3} {goal:>8} {stand:8} {self.note}"
 
 
-@dataclass(frozen=True)
-class Run:
-    """A command that has ended."""
-
-    wall: float
-    cpu: float
-    peak: float
-    """MiB, children included."""
-    out: str
-    status: int
-
-
-def run(command: Sequence[str], cache: Path, seconds: float = 3600) -> Run:
-    """Run a command with its own cache directory; its children's memory is counted."""
-    env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as out:
-        child = subprocess.Popen(
-            command, env=env, stdout=out, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        peak = 0.0
-        while child.poll() is None:
-            peak = max(peak, _memory(child.pid))
-            if time.perf_counter() - start > seconds:
-                os.killpg(child.pid, 9)
-            time.sleep(0.1)
-        wall = time.perf_counter() - start
-        out.seek(0)
-        text = out.read()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(wall, cpu, peak, text, child.returncode)
-
-
-def _memory(session: int) -> float:
-    """MiB of all processes of a session."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[3]) != session:
-                continue
-            for line in (stat.parent / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-        except (OSError, ValueError, IndexError):
-            continue  # it has just ended
-    return total / 1024
-
-
 class _TimedParser:
     """tree-sitter's parser with a clock around it."""
 
@@ -163,7 +110,8 @@ class Bench:
     def _reviewbot(self, *arguments: str, tree: Path | None = None) -> Run:
         place = str(tree or self._options.tree)
         code = "from reviewbot.cli import main; main()"
-        done = run([sys.executable, "-c", code, *arguments, "--tree", place], self._cache)
+        command = [sys.executable, "-c", code, *arguments, "--tree", place]
+        done = run(command, {"XDG_CACHE_HOME": str(self._cache)})
         if done.status not in (0, 1):
             raise SystemExit(f"reviewbot {' '.join(arguments)} ended with {done.status}")
         return done
@@ -288,7 +236,7 @@ class Bench:
         place = self._options.tree / self._options.cocci
         command = [spatch, "--very-quiet", "--no-includes", "-j", str(os.cpu_count() or 1),
                    "--sp-file", str(rule), "--dir", str(place)]  # fmt: skip
-        done = run(command, self._cache, self._options.cocci_seconds)
+        done = run(command, {}, self._options.cocci_seconds)
         size = sum(path.stat().st_size for path in place.rglob("*.c")) / MB
         ended = "" if done.status == 0 else f"stopped (status {done.status}), "
         note = f"{ended}{len(set(done.out.split()))} places, {size:.1f} MB, {done.cpu:.0f} s CPU"

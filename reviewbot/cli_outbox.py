@@ -198,8 +198,8 @@ def _mute(state: State, address: str, why: str, undo: bool) -> str:
 def _preview(state: State, numbers: list[int] | None, terms: sending.Terms) -> None:
     for number in numbers or sending.due(state):
         letter = outbox.get(state, number)
-        why = outbox.stopped(state) or terms.hold(letter)
-        why = why or quiet.silence(state, letter.list, letter.review)
+        silent = quiet.is_silent(state, letter.list, letter.review)
+        why = outbox.stopped(state) or terms.hold(letter) or silent
         if letter.state is not OutboxState.APPROVED:
             why = f"it is {letter.state}"
         say(f"{letter.id} {'would not be sent: ' + why if why else 'would be sent'}")

@@ -229,7 +229,11 @@ class ServiceConfig:
     )
     workers: int = field(default=2, metadata=key("Reviews at the same time.", positive))
     attempts: int = field(
-        default=4, metadata=key("How often a step that failed for a while is tried.", positive)
+        default=10,
+        metadata=key(
+            "How often a step that failed for a while is tried; ten times take three hours.",
+            positive,
+        ),
     )
     review_seconds: float = field(
         default=300.0, metadata=key("Seconds that each step of a review may take.", positive)

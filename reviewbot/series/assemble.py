@@ -24,6 +24,7 @@ from reviewbot.errors import NotReviewable, ReviewbotError, UsageError
 from reviewbot.series._protocol import AssembleLimits, Failure, Reply, Request
 from reviewbot.series.errors import NoPatches, SuspiciousText, TooBig, Unreadable, WorkerError
 from reviewbot.series.model import Series
+from reviewbot.typed import learnt
 
 __all__ = ["DEFAULT_LIMITS", "AssembleLimits", "assemble"]
 
@@ -97,7 +98,7 @@ def _ask(request: str, raw: bytes, home: Path, source: str, limits: AssembleLimi
     if status != 0:
         raise _failed(source, _why(status, log))
     try:
-        return msgspec.json.decode(out.read_bytes(), type=Reply)
+        return msgspec.json.decode(out.read_bytes(), type=learnt(Reply))
     except msgspec.DecodeError:
         raise _failed(source, "gave an answer that cannot be read") from None
 

@@ -27,6 +27,7 @@ from reviewbot.report.reply import Sender
 from reviewbot.review import Options
 from reviewbot.series.model import Prerequisite, Series
 from reviewbot.service.model import FailureKind, Step
+from reviewbot.typed import learnt
 
 _T = TypeVar("_T")
 
@@ -158,4 +159,4 @@ def _readable(value: Any) -> Any:
 
 def decode(data: bytes, kind: type[_T]) -> _T:
     """A product from its bytes.  Raises :class:`msgspec.DecodeError`."""
-    return msgspec.msgpack.decode(data, type=kind)
+    return msgspec.msgpack.decode(data, type=learnt(kind))

@@ -25,6 +25,7 @@ import msgspec
 from reviewbot.service._protocol import Answer, Request
 from reviewbot.service.failures import StepError, says_full
 from reviewbot.service.model import FailureKind
+from reviewbot.typed import learnt
 
 _COMMAND = (sys.executable, "-I", "-m", "reviewbot.service._nursery")
 _START_SECONDS = 120.0
@@ -114,7 +115,7 @@ class Nursery:
         if status != 0:
             raise _died(request, status, _last_words(home / "log"))
         try:
-            return msgspec.msgpack.decode((home / "answer").read_bytes(), type=Answer)
+            return msgspec.msgpack.decode((home / "answer").read_bytes(), type=learnt(Answer))
         except (OSError, msgspec.DecodeError):
             said = "gave an answer that cannot be read"
             raise _failed(request, FailureKind.CRASHED, said) from None

@@ -55,6 +55,7 @@ class Event(StrEnum):
     BOUNCED = "mail.bounced"
     FETCHED = "tree.fetched"
     FETCH_FAILED = "tree.failed"
+    READ = "tree.read"
     OBEYED = "command.obeyed"
     IGNORED = "command.ignored"
 

@@ -20,6 +20,7 @@ import requests
 from reviewbot.errors import ConfigError, ServiceError
 from reviewbot.report.check import Check
 from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, session, user_agent
+from reviewbot.typed import learnt
 
 _API = "api/1.2"
 _MAX_ANSWER = 4 * 1024 * 1024
@@ -159,7 +160,7 @@ class _Visit:
                 return
             answer, body = self._ask("GET", url, params=query)
             try:
-                yield from msgspec.json.decode(body, type=list[kind])  # type: ignore[valid-type]
+                yield from msgspec.json.decode(body, type=learnt(list[kind]))  # type: ignore[valid-type]
             except msgspec.DecodeError as error:
                 raise PatchworkError(
                     f"{url} answers with something that is no list of patchwork's: check the"

@@ -44,6 +44,7 @@ def poll(
     *,
     limit: int,
     go_on: Callable[[], bool],
+    first_delay: float = FIRST_DELAY,
 ) -> int:
     """Take in all that is new, as long as ``go_on`` says so; how many messages were news.
 
@@ -60,7 +61,7 @@ def poll(
             if not batch.more:
                 break
     except SourceError as error:
-        put_off(state, source.name, error, observer)
+        put_off(state, source.name, error, observer, first_delay)
         return news
     observer.event(Event.POLLED, source=source.name, messages=count, news=news)
     return news
@@ -96,10 +97,16 @@ def _name_of(raw: bytes) -> str:
     return found[1].decode() if found else f"unreadable-{sha256(raw).hexdigest()[:24]}"
 
 
-def put_off(state: State, name: str, error: SourceError, observer: Observer) -> None:
+def put_off(
+    state: State,
+    name: str,
+    error: SourceError,
+    observer: Observer,
+    first_delay: float = FIRST_DELAY,
+) -> None:
     """Leave a source that failed alone for a while, and write that down."""
     failures = mail.source(state, name).failures
-    delay = min(MAX_DELAY, FIRST_DELAY * 2 ** min(failures, _DOUBLINGS))
+    delay = min(MAX_DELAY, first_delay * 2 ** min(failures, _DOUBLINGS))
     delay = max(delay, min(error.retry_after or 0.0, _FAR.total_seconds()))
     next_try = state.clock.now() + timedelta(seconds=delay)
     failure = failure_of(error)

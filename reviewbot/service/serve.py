@@ -13,20 +13,19 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from reviewbot.config import Config
 from reviewbot.errors import ReviewbotError, ServiceError
-from reviewbot.kernel.mirror import Mirror
-from reviewbot.service._protocol import ChildLimits, Request, Task
+from reviewbot.service.branch import Branch
 from reviewbot.service.child import Leave, Nursery
 from reviewbot.service.collect import advance
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Source
 from reviewbot.service.plan import Paths, plan_of, scope_of
-from reviewbot.service.poll import is_due, poll
+from reviewbot.service.poll import FIRST_DELAY, is_due, poll
 from reviewbot.service.posting.bouncebox import read_bounces
 from reviewbot.service.posting.open import open_office
 from reviewbot.service.posting.postman import Postman
@@ -39,10 +38,6 @@ from reviewbot.service.talk.desk import desk_of
 from reviewbot.service.watch import BEAT, SILENCE, Watch
 from reviewbot.service.work import Work
 
-INDEX_SECONDS = 4 * 3600.0
-"""Wall time for reading a whole tree, of which the first review needs the result."""
-_MEND = 60.0
-"""Seconds between two looks for reviews whose workflow is lost."""
 _TIDY = 3600.0
 _DEADLINES = 10.0
 """Seconds between two looks for series whose time is up."""
@@ -59,6 +54,10 @@ class Pace:
 
     queue: float = 1.0
     """Between two looks of DBOS for work."""
+    mend: float = 60.0
+    """Between two looks for reviews whose workflow is lost, and at the trees."""
+    retry: float = FIRST_DELAY
+    """Before what failed for a while is tried again; each time twice as long."""
     beat: float = BEAT
     silence: float = SILENCE
     grace: float = 20.0
@@ -83,7 +82,7 @@ class Service:
         self._observer = observer
         self._pace = pace or Pace()
         self._paths = Paths(config)
-        self._plan = plan_of(config)
+        self._plan = replace(plan_of(config), first_delay=self._pace.retry)
         self._desk = desk_of(config, state, self._plan.setup)
         self._watch = Watch(state, self._pace.silence)
         self._nursery = Nursery()
@@ -97,6 +96,11 @@ class Service:
             workers=config.service.workers,
             interval=self._pace.queue,
         )
+        setups = {(s.tree, s.branch): s for s in map(self._plan.setup, config.list)}
+        self._branches = [
+            Branch(setup, self._plan.limits.memory, state.clock, observer)
+            for setup in setups.values()
+        ]
         self._stop = threading.Event()
         self._news = threading.Event()
         self._dead = ""
@@ -151,7 +155,7 @@ class Service:
 
     def _begin(self) -> None:
         """Let reviews be carried out, once the trees have been read."""
-        self._index()
+        self._tend()
         self._work.start()
         self._start(self._show_life)
         self._observer.event(Event.STARTED, sources=len(self._sources))
@@ -165,7 +169,7 @@ class Service:
                 self._news.clear()
                 self._try(self._group)
             self._try(self._work.submit)
-            if every("mend", _MEND):
+            if every("mend", self._pace.mend):
                 self._try(self._work.mend)
             if every("tidy", _TIDY):
                 self._try(self._tidy)
@@ -194,7 +198,7 @@ class Service:
 
     def _end(self) -> None:
         self.stop()
-        self._work.stop(self._pace.grace)
+        self._try(self._work.stop, self._pace.grace)
         self._nursery.close()
         for source in self._sources:
             source.close()
@@ -215,7 +219,7 @@ class Service:
         monotonic = self._state.clock.monotonic
         end = monotonic() + seconds
         while not self._stop.is_set() and (left := end - monotonic()) > 0:
-            if not is_due(self._state, source.name):
+            if not self._try(is_due, self._state, source.name):
                 self._stop.wait(min(left, _TICK))
             elif not source.wait(min(left, _WAIT)):
                 self._stop.wait(min(left, _WAIT))
@@ -229,8 +233,15 @@ class Service:
         if source.name == self._config.post.bounces:
             read_bounces(self._state, source, self._observer, limit=limit, go_on=self._goes_on)
             return 0
-        scope = scope_of(self._config, self._paths, source.name)
-        return poll(self._state, source, scope, self._observer, limit=limit, go_on=self._goes_on)
+        return poll(
+            self._state,
+            source,
+            scope_of(self._config, self._paths, source.name),
+            self._observer,
+            limit=limit,
+            go_on=self._goes_on,
+            first_delay=self._pace.retry,
+        )
 
     def _goes_on(self) -> bool:
         return not self._stop.is_set()
@@ -253,30 +264,15 @@ class Service:
             self._try(answer_all, self._state, self._desk, self._observer)
 
     def _refresh(self) -> None:
-        """Fetch the remotes on their schedules, and read what that brought."""
-        setups = {(s.tree, s.branch): s for s in map(self._plan.setup, self._config.list)}
-        while not self._stop.wait(_MEND):
-            for setup in setups.values():
-                self._try(self._fetch, setup.options().mirror)
+        while not self._stop.wait(self._pace.mend):
+            self._tend()
 
-    def _fetch(self, mirror: Mirror | None) -> None:
-        for fetched in mirror.refresh() if mirror is not None else ():
-            name = Event.FETCH_FAILED if fetched.error else Event.FETCHED
-            self._observer.event(name, remote=fetched.remote, reason=fetched.error)
-
-    def _index(self) -> None:
-        """Read the lists' trees into the cache, which no review has the time for."""
-        setups = {(s.tree, s.branch): s for s in map(self._plan.setup, self._config.list)}
-        for setup in setups.values():
-            self._try(self._fetch, setup.options().mirror)
-            request = Request(
-                Task.INDEX,
-                setup,
-                ChildLimits(seconds=INDEX_SECONDS, memory=self._plan.limits.memory),
-                self._state.clock.now(),
-            )
+    def _tend(self) -> None:
+        """Fetch the lists' branches, and read those that have moved."""
+        for branch in self._branches:
+            self._try(branch.fetch)
             try:
-                self._try(self._nursery.take, request, self._stop)
+                self._try(branch.read, self._nursery, self._stop)
             except Leave:
                 return
 

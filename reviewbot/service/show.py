@@ -16,7 +16,7 @@ from typing import Any
 from reviewbot.report.clean import one_line
 from reviewbot.service.model import ReviewState
 from reviewbot.service.state.model import Overview, ReviewRecord, SourceRecord, Story
-from reviewbot.service.talk.model import Share
+from reviewbot.service.talk.model import CommandRecord, Share
 
 SCHEMA = "reviewbot.status/1"
 _TITLE = 60
@@ -132,6 +132,15 @@ def story_facts(story: Story, now: datetime) -> Iterator[Fact]:
         yield "hazard", f"{hazard.hazard} {hazard.state.value}{patch}: {', '.join(hazard.classes)}"
     for letter in story.letters:
         yield "reply", f"<{letter.message_id}> {letter.state.value}"
+    for command in story.commands:
+        yield "command", f"<{one_line(command.message_id)}> {_command(command)}"
+
+
+def _command(command: CommandRecord) -> str:
+    """Who asked for what, and what became of it."""
+    verbs = ", ".join(one.verb.value for one in command.commands) or "nothing that counts"
+    became = f"{command.state.value}: {one_line(command.reason)}".removesuffix(": ")
+    return f"{one_line(command.author)} asked for {verbs}; {became}"
 
 
 def story_events(story: Story) -> Iterator[Fact]:

@@ -53,7 +53,7 @@ class Plan:
     setup: Callable[[str], Setup]
     """Given a list's name; raises ConfigError if it has no tree."""
     limits: ChildLimits
-    attempts: int = 4
+    attempts: int = 10
     """Tries of a step that fails for a while."""
     archive: str = ""
     contact: str = ""

@@ -119,6 +119,14 @@ def outside() -> Review:
     return replace(made, hazards=(*made.hazards, old))
 
 
+def incomplete() -> Review:
+    """Patch 3 of 3 never came, and what did come was looked at."""
+    made = builders.introduced()
+    series = replace(made.series, patches=made.series.patches[:2], missing=(3,))
+    reason = f"only patches 1 to 2 were looked at, as patch 3 of 3 did not arrive: {made.reason}"
+    return replace(made, series=series, reason=reason)
+
+
 GOLDEN: dict[str, Callable[[], Review]] = {
     "removed": builders.removed,
     "one-site": builders.one_site,
@@ -146,5 +154,6 @@ GOLDEN: dict[str, Callable[[], Review]] = {
     "one-cause": one_cause,
     "outside": outside,
     "two-patches": two_patches,
+    "incomplete": incomplete,
 }
 """Every golden mail and the review it is made of."""

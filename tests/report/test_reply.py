@@ -118,6 +118,11 @@ def test_prose_has_72_columns_and_nothing_is_wider_than_quotes_and_chains(name: 
         assert columns(line) <= 72 or line.startswith(("> ", "  ", "| "))
 
 
+def test_a_verdict_on_a_part_says_so_first() -> None:
+    (verdict, *_) = render_text(shapes.incomplete(), SENDER).split("\n\n")
+    assert "only patches 1 to 2 were looked at" in " ".join(verdict.split())
+
+
 def test_one_cause_is_one_remark() -> None:
     body = render_text(shapes.one_cause(), SENDER)
     assert body.count("> @@ ") == 1

@@ -1,49 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A service in a process of its own, which a test may kill wherever it likes.
 
-``machine.py CONFIG serve|once``.  ``FAULT`` in the environment is ``MODULE.FUNCTION:WHEN:N``:
-before or after the Nth call of that function the process kills itself.
+``machine.py CONFIG serve|once``; with ``FAULT`` in the environment it dies there
+(:mod:`tests.support.deadly`).  A file ``clock`` beside CONFIG says by how many seconds the
+date is wrong.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from dbos import DBOS
 
 from reviewbot import config
+from reviewbot.service.clock import SystemClock
 from reviewbot.service.log import Log
 from reviewbot.service.serve import Pace, Service
 from reviewbot.service.state.store import State
 from tests.service.folder import Folder
+from tests.support.deadly import arm
 
-PACE = Pace(queue=0.1, beat=0.5, silence=4.0, grace=5.0)
+PACE = Pace(queue=0.1, mend=1.0, retry=0.5, beat=0.5, silence=4.0, grace=5.0)
 
 
-def arm(fault: str) -> None:
-    """Have this process die at a place."""
-    place, when, count = fault.split(":")
-    name, _, function = place.rpartition(".")
-    module: Any = DBOS if name == "DBOS" else importlib.import_module(f"reviewbot.service.{name}")
-    real = getattr(module, function)
-    left = int(count)
+class Skewed(SystemClock):
+    """A clock that somebody sets while it runs."""
 
-    def deadly(*args: Any, **kwargs: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left == 0 and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*args, **kwargs)
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+    def __init__(self, file: Path) -> None:
+        self._file = file
 
-    setattr(module, function, deadly)
+    def now(self) -> datetime:
+        wrong = float(self._file.read_text()) if self._file.exists() else 0.0
+        return super().now() + timedelta(seconds=wrong)
 
 
 def main() -> None:
@@ -52,7 +42,8 @@ def main() -> None:
     if fault := os.environ.get("FAULT"):
         arm(fault)
     sources = [Folder(name, own.path) for name, own in settings.source.items() if own.path]
-    with State.open(settings.service.url) as state:
+    clock = Skewed(Path(sys.argv[1]).with_name("clock"))
+    with State.open(settings.service.url, clock) as state:
         service = Service(settings, state, sources, Log(sys.stderr), PACE)
         signal.signal(signal.SIGTERM, lambda *_: service.stop())
         if sys.argv[2] == "once":

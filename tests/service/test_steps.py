@@ -118,9 +118,23 @@ def test_one_that_stays_away_is_given_up(bench: Bench, clock: HandClock) -> None
         assert bench.take(Step.BASE) == [False]
         if bench.review.next_try is not None and bench.review.state is ReviewState.QUEUED:
             delays.append((bench.review.next_try - clock.now()).total_seconds())
-    assert delays == [30.0, 60.0, 120.0]
+    assert delays == [30.0 * 2**n for n in range(7)] + [3600.0] * 2
     assert (bench.review.state, bench.review.failure) == (ReviewState.FAILED, FailureKind.TREE)
     assert bench.take(Step.BASE) == [False]
+
+
+def test_a_tree_that_is_away_for_an_hour_costs_no_review(bench: Bench, clock: HandClock) -> None:
+    bench.arrive(*bench.world.series(1))
+    away = bench.world.kernel.path.rename(bench.world.root / "away")
+    start = clock.now()
+    while (clock.now() - start).total_seconds() < 3600.0:
+        assert bench.take(Step.FETCH, Step.BASE) == [True, False]
+        assert bench.review.state is ReviewState.QUEUED
+        assert bench.review.next_try is not None
+        clock.forward((bench.review.next_try - clock.now()).total_seconds())
+    away.rename(bench.world.kernel.path)
+    assert bench.take(*Step) == [True] * 6
+    assert bench.review.state is ReviewState.DONE
 
 
 def test_one_that_needs_too_long_fails_at_once(bench: Bench) -> None:

@@ -18,27 +18,11 @@ from reviewbot.locking.model import Verdict
 from reviewbot.service.model import ReviewState, Step
 from reviewbot.service.state import queries
 from tests.service.world import World
+from tests.support.deadly import FAULTS
 from tests.support.postgres import Postgres
 
 SECONDS = 120.0
 """What nothing here comes near to."""
-FAULTS = (
-    "state.mail.take_in:before:1",
-    "state.mail.take_in:after:1",
-    "state.reviews.collect:before:1",
-    "state.reviews.collect:after:1",
-    "state.reviews.queue:before:1",
-    "state.reviews.queue:after:1",
-    "DBOS.enqueue_workflow:before:1",
-    "state.progress.submitted:before:1",
-    "state.progress.begin:before:1",
-    "state.progress.begin:after:1",
-    "state.progress.keep:before:1",
-    *["state.progress.keep:after:1"] * (len(Step) - 1),
-    "state.progress.finish:before:1",
-    "state.progress.finish:after:1",
-)
-"""Every place between two transactions on a mail's way to its reply."""
 
 
 def ends(process: subprocess.Popen[bytes], world: World) -> int:

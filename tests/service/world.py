@@ -57,6 +57,7 @@ class World:
         """A world with an empty list; ``service`` are more keys of its configuration."""
         world = cls(root, database, Kernel.make(root / "linux", {FILE: _TEXT}))
         world.mail.mkdir()
+        world.other.mkdir()
         keys = {"interval": "0.5", "workers": "2", "listen": '""', **service}
         lines = [
             f'tree = "{world.kernel.path}"',
@@ -68,6 +69,9 @@ class World:
             "[source.list]",
             'kind = "maildir"',
             f'path = "{world.mail}"',
+            "[source.other]",
+            'kind = "maildir"',
+            f'path = "{world.other}"',
             "[list.kvm]",
             'address = "kvm@example.org"',
         ]
@@ -78,6 +82,11 @@ class World:
     def mail(self) -> Path:
         """Where the list's mails are, one a file."""
         return self.root / "mail"
+
+    @property
+    def other(self) -> Path:
+        """The same of a second source."""
+        return self.root / "other"
 
     @property
     def config_file(self) -> Path:
@@ -101,11 +110,12 @@ class World:
         mbox = mbox.replace("A U Thor <author@example.org>", person)
         return split(mbox.replace("*** SUBJECT HERE ***", f"frob: close {number}").encode())
 
-    def post(self, mails: list[bytes]) -> None:
+    def post(self, mails: list[bytes], folder: Path | None = None) -> None:
         """Let mails arrive, in this order."""
-        start = len(list(self.mail.glob("*.eml")))
+        folder = folder or self.mail
+        start = len(list(folder.glob("*.eml")))
         for number, mail in enumerate(mails, start):
-            file = self.mail / f"{number:06}"
+            file = folder / f"{number:06}"
             file.write_bytes(mail)
             file.rename(file.with_suffix(".eml"))
 

@@ -24,6 +24,7 @@ from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, se
 from reviewbot.service.model import FailureKind
 from reviewbot.service.sources.errors import SourceError
 from reviewbot.service.sources.tray import MAX_MESSAGE
+from reviewbot.typed import learnt
 
 _MAX_PAGE = 32 << 20
 _CHUNK = 1 << 16
@@ -167,7 +168,7 @@ class Client:
             list[_Series] if listing is Listing.SERIES else list[_Event]
         )
         try:
-            return [entry.item() for entry in msgspec.json.decode(page or b"", type=kind)]
+            return [entry.item() for entry in msgspec.json.decode(page or b"", type=learnt(kind))]
         except msgspec.DecodeError as error:
             raise self._garbage(url, "something that is no list of patchwork's") from error
 

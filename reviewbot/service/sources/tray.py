@@ -10,6 +10,7 @@ import msgspec
 
 from reviewbot.series.assemble import DEFAULT_LIMITS
 from reviewbot.service.model import Arrival, Batch
+from reviewbot.typed import learnt
 
 MAX_MESSAGE = DEFAULT_LIMITS.max_message
 """Bytes of a message; one with more is left out, and counted."""
@@ -98,6 +99,6 @@ def read_cursor(kind: type[_CursorT], cursor: str | None) -> _CursorT | None:
     name follow another kind of place, so that everything there is new.
     """
     try:
-        return msgspec.json.decode(cursor or "", type=kind)
+        return msgspec.json.decode(cursor or "", type=learnt(kind))
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None

@@ -17,7 +17,7 @@ from reviewbot.service.state.tables import addresses, deliveries, events, outbox
 def silence(state: State, address: str, to: AddressState, reason: str) -> bool:
     """Send an address no more mail; False if that was so already, whatever for."""
     with state.write() as connection:
-        return _silence(state, connection, address, to, reason)
+        return silence_in(connection, state, address, to, reason)
 
 
 def bounced(
@@ -45,13 +45,14 @@ def bounced(
             .values(fate=Fate.BOUNCED, said=reason)
         )
         if dead:
-            _silence(state, connection, address, AddressState.DEAD, reason)
+            silence_in(connection, state, address, AddressState.DEAD, reason)
         return True
 
 
-def _silence(
-    state: State, connection: Connection, address: str, to: AddressState, reason: str
+def silence_in(
+    connection: Connection, state: State, address: str, to: AddressState, reason: str
 ) -> bool:
+    """The same as :func:`silence`, in the caller's transaction."""
     key = canonical(address)
     new = add(connection, addresses, address=key, state=to, reason=reason, at=state.clock.now())
     if new:

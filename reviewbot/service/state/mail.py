@@ -22,6 +22,7 @@ from reviewbot.service.state.model import (
 from reviewbot.service.state.rows import message_record, source_record
 from reviewbot.service.state.store import Connection, State, add, note
 from reviewbot.service.state.tables import messages, reviews, sources
+from reviewbot.typed import learnt
 
 _PARAMETERS = 500
 """Values in one IN (…); SQLite's limit is 32,766, older ones' 999."""
@@ -184,7 +185,7 @@ def neighbourhood(state: State, posts: Collection[Post], since: datetime) -> tup
             for some in batched_values(values):
                 query = _posts(since).where(column.in_(some))
                 found.update((row.id, row.post) for row in connection.execute(query))
-    return tuple(msgspec.json.decode(found[number], type=Post) for number in sorted(found))
+    return tuple(msgspec.json.decode(found[number], type=learnt(Post)) for number in sorted(found))
 
 
 def open_posts(state: State) -> tuple[Post, ...]:
@@ -198,7 +199,7 @@ def open_posts(state: State) -> tuple[Post, ...]:
             .order_by(messages.c.id)
         )
         found = connection.scalars(query)
-        return tuple(msgspec.json.decode(post, type=Post) for post in found)
+        return tuple(msgspec.json.decode(post, type=learnt(Post)) for post in found)
 
 
 def _posts(since: datetime) -> sa.Select[Any]:
@@ -232,7 +233,7 @@ def texts(state: State, message_ids: Collection[str]) -> tuple[bytes, ...]:
 def posts(state: State, message_ids: Collection[str]) -> tuple[Post, ...]:
     """These posts, as far as they are ours, in the order of their ids."""
     found = _of(state, messages.c.post, message_ids)
-    return tuple(msgspec.json.decode(post, type=Post) for post in found)
+    return tuple(msgspec.json.decode(post, type=learnt(Post)) for post in found)
 
 
 def _of(state: State, column: sa.Column[bytes], message_ids: Collection[str]) -> tuple[bytes, ...]:

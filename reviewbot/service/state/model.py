@@ -21,7 +21,7 @@ from reviewbot.service.model import (
     ReviewState,
     Step,
 )
-from reviewbot.service.talk.model import Share
+from reviewbot.service.talk.model import CommandRecord, Share
 
 
 class Subject(StrEnum):
@@ -273,6 +273,8 @@ class Story:
     hazards: tuple[HazardRecord, ...] = ()
     letters: tuple[Letter, ...] = ()
     events: tuple[Event, ...] = ()
+    commands: tuple[CommandRecord, ...] = ()
+    """What people asked for in their replies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from reviewbot.service.model import ReviewState, Step
-from reviewbot.service.state import mail, quiet, rows
+from reviewbot.service.state import mail, quiet, rows, talk
 from reviewbot.service.state.model import (
     Event,
     HazardRecord,
@@ -103,6 +103,7 @@ def story(state: State, message_id: str) -> Story | None:
             _hazards(connection, message.review),
             _letters(connection, outbox.c.review == message.review),
             _events(connection, message.review),
+            talk.about(connection, message.review),
         )
 
 

@@ -16,9 +16,12 @@ import sqlalchemy as sa
 from reviewbot.errors import UsageError
 from reviewbot.locking.model import ChangeState
 from reviewbot.series.addresses import canonical
+from reviewbot.service.model import AddressState, OutboxState
+from reviewbot.service.state.addresses import silence_in
 from reviewbot.service.state.model import HazardRecord, ReviewRecord, Subject
 from reviewbot.service.state.store import Connection, State, add, note
 from reviewbot.service.state.tables import (
+    addresses,
     false_positives,
     hazards,
     lists,
@@ -30,6 +33,7 @@ from reviewbot.service.state.tables import (
 from reviewbot.service.state.transitions import find
 from reviewbot.service.talk.model import FalsePositive, ListState, Role, Share, StopKind
 
+_POSTED = (OutboxState.SENT, OutboxState.PARTLY_SENT, OutboxState.IN_DOUBT)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,15 +51,17 @@ class By:
 
 def stop(state: State, connection: Connection, record: ReviewRecord, by: By) -> str:
     """No more mail about a series, its other versions and its thread; if its author says so,
-    about none of the author's.  What was stopped."""
+    none to the author and about any of the author's.  What was stopped."""
     wanted = [(StopKind.SERIES, record.key), (StopKind.THREAD, _root(connection, record))]
     wanted += [(StopKind.SERIES, record.change_id)] if record.change_id else []
-    if by.role is Role.AUTHOR:
-        wanted.append((StopKind.AUTHOR, canonical(record.author)))
     for kind, value in wanted:
         said = {"person": by.person, "message_id": by.message_id, "at": state.clock.now()}
         add(connection, stops, kind=kind, value=value, **said)
-    return "all series of its author" if by.role is Role.AUTHOR else "this series"
+    if by.role is not Role.AUTHOR:
+        return "this series"
+    reason = f"asked us to stop in <{by.message_id}>"
+    silence_in(connection, state, record.author, AddressState.OPTED_OUT, reason)
+    return "all series of its author"
 
 
 def _root(connection: Connection, record: ReviewRecord) -> str:
@@ -64,14 +70,8 @@ def _root(connection: Connection, record: ReviewRecord) -> str:
     return connection.scalar(query) or record.head
 
 
-def silence(state: State, list_: str, review: int | None) -> str:
+def silence(connection: Connection, list_: str, review: int | None) -> str:
     """Why no reply may be mailed for a review of this list, one clause; empty if it may."""
-    with state.read() as connection:
-        return silenced(connection, list_, review)
-
-
-def silenced(connection: Connection, list_: str, review: int | None) -> str:
-    """The same as :func:`silence` within a transaction."""
     row = connection.execute(lists.select().where(lists.c.name == list_)).first()
     if row is not None and row.state is ListState.MUTED:
         return f"the list {list_} is muted: {row.reason}"
@@ -82,21 +82,33 @@ def silenced(connection: Connection, list_: str, review: int | None) -> str:
 def stopped(connection: Connection, record: ReviewRecord) -> str:
     """Why a series is not to be answered; empty if it may be."""
     series = [record.key, *record.supersedes, *([record.change_id] if record.change_id else [])]
-    query = stops.select().where(
+    asked = stops.select().where(
         sa.or_(
             sa.and_(stops.c.kind == StopKind.SERIES, stops.c.value.in_(series)),
             sa.and_(stops.c.kind == StopKind.THREAD, stops.c.value == _root(connection, record)),
-            sa.and_(stops.c.kind == StopKind.AUTHOR, stops.c.value == canonical(record.author)),
         )
     )
-    row = connection.execute(query.order_by(stops.c.at)).first()
-    return f"{row.person} asked us to stop in <{row.message_id}>" if row is not None else ""
+    row = connection.execute(asked.order_by(stops.c.at)).first()
+    if row is not None:
+        return f"{row.person} asked us to stop in <{row.message_id}>"
+    author = addresses.select().where(
+        addresses.c.address == canonical(record.author),
+        addresses.c.state == AddressState.OPTED_OUT,
+    )
+    row = connection.execute(author).first()
+    return f"{row.address} {row.reason}" if row is not None else ""
 
 
 def is_stopped(state: State, record: ReviewRecord) -> str:
     """The same as :func:`stopped` in a transaction of its own."""
     with state.read() as connection:
         return stopped(connection, record)
+
+
+def is_silent(state: State, list_: str, review: int | None) -> str:
+    """The same as :func:`silence` in a transaction of its own."""
+    with state.read() as connection:
+        return silence(connection, list_, review)
 
 
 # ---- hazards that are none ----
@@ -198,7 +210,7 @@ def _set(state: State, connection: Connection, list_: str, to: ListState, reason
 
 def shares(connection: Connection) -> tuple[Share, ...]:
     """The figures of every list to which a hazard was posted, or of which one was marked."""
-    posted = sa.select(outbox.c.list).distinct()
+    posted = sa.select(outbox.c.list).where(outbox.c.state.in_(_POSTED)).distinct()
     known = sa.select(false_positives.c.list).distinct()
     muted = {
         row.name: row.reason
@@ -215,7 +227,8 @@ def _share(connection: Connection, list_: str, since: datetime, muted: str = "")
         sa.select(hazards.c.hazard)
         .join(reviews, hazards.c.review == reviews.c.id)
         .join(outbox, outbox.c.review == reviews.c.id)
-        .where(reviews.c.list == list_, hazards.c.state != ChangeState.REMOVED)
+        .where(reviews.c.list == list_, outbox.c.state.in_(_POSTED))
+        .where(hazards.c.state != ChangeState.REMOVED)
     )
     lately = told.where(outbox.c.created > since).distinct().subquery()
     posted = sa.select(sa.func.count()).select_from(lately)

@@ -182,6 +182,7 @@ def queue_again(state: State, connection: Connection, record: ReviewRecord, reas
     if whole:
         values |= {"round": reviews.c.round + 1, "queued": state.clock.now()}
     connection.execute(products.delete().where(products.c.review == record.id))
+    discard_untouched(connection, (record.id,))
     return apply(state, connection, record, to, reason, values)
 
 

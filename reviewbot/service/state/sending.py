@@ -19,7 +19,7 @@ from reviewbot.series.addresses import canonical, mailbox
 from reviewbot.service.model import Fate, OutboxState
 from reviewbot.service.state.model import Answer, Letter
 from reviewbot.service.state.outbox import change, fates, fetch, is_stopped
-from reviewbot.service.state.quiet import silenced
+from reviewbot.service.state.quiet import silence
 from reviewbot.service.state.store import Connection, State, add
 from reviewbot.service.state.tables import addresses, deliveries, outbox
 
@@ -102,7 +102,7 @@ def claim(state: State, number: int, terms: Terms, sender: str) -> Claim | str:
         letter = fetch(connection, number)
         if letter.state is not OutboxState.APPROVED:
             return f"it is {letter.state}"
-        if why := terms.hold(letter) or silenced(connection, letter.list, letter.review):
+        if why := terms.hold(letter) or silence(connection, letter.list, letter.review):
             return _put_off(state, connection, letter, why, timedelta(seconds=HELD))
         wanted = _wanted(state, connection, letter, terms)
         if not wanted:

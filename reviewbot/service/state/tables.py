@@ -241,6 +241,7 @@ commands = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("next_try", Moment),
     sa.Column("raw", Packed),
+    sa.Column("digest", sa.String(64), nullable=False),
 )
 
 false_positives = sa.Table(

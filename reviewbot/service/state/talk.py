@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from reviewbot.service.talk.commands import Command, Heard, Verb
 from reviewbot.service.talk.model import CommandRecord, CommandState, Role
 
 _DAY = timedelta(days=1)
-_COLUMNS = [column for column in commands.c if column.name not in ("raw", "next_try")]
+_COLUMNS = [column for column in commands.c if column.name not in ("raw", "next_try", "digest")]
 _RETESTABLE = frozenset({ReviewState.DONE, ReviewState.FAILED})
 
 
@@ -57,27 +58,38 @@ def answered(state: State, references: Iterable[str]) -> ReviewRecord | None:
 def take_down(
     state: State, message_id: str, review: int, author: str, heard: Heard, raw: bytes
 ) -> bool:
-    """Keep a mail with commands until it is known whether it is genuine; False if it is known."""
+    """Keep a mail with commands until it is known whether it is genuine; False if it is known.
+
+    Another copy of one that was ignored is looked at anew: what a list had changed on its
+    way, or somebody else had posted under that name, may come unchanged by another way.
+    """
     first = CommandState.IGNORED if heard.objection else CommandState.HEARD
     now = state.clock.now()
+    values = {
+        "review": review,
+        "author": author,
+        "commands": msgspec.to_builtins(heard.commands),
+        "state": first,
+        "reason": heard.objection,
+        "received": now,
+        "decided": now if heard.objection else None,
+        "raw": raw if not heard.objection else None,
+        "digest": sha256(raw).hexdigest(),
+    }
     with state.write() as connection:
-        new = add(
-            connection,
-            commands,
-            message_id=message_id,
-            review=review,
-            author=author,
-            commands=msgspec.to_builtins(heard.commands),
-            state=first,
-            reason=heard.objection,
-            received=now,
-            decided=now if heard.objection else None,
-            raw=raw if not heard.objection else None,
-        )
-        if new:
-            subject = (Subject.COMMAND, message_id)
-            note(state, connection, subject, None, first, heard.objection)
-        return new
+        known = None
+        if not add(connection, commands, message_id=message_id, **values):
+            known = CommandState.IGNORED
+            changed = connection.execute(
+                commands.update()
+                .where(commands.c.message_id == message_id, commands.c.state == known)
+                .where(commands.c.digest != values["digest"])
+                .values(**values)
+            )
+            if not changed.rowcount:
+                return False
+        note(state, connection, (Subject.COMMAND, message_id), known, first, heard.objection)
+        return True
 
 
 def pending(state: State) -> tuple[CommandRecord, ...]:
@@ -92,11 +104,10 @@ def pending(state: State) -> tuple[CommandRecord, ...]:
         return tuple(map(_record, connection.execute(query.order_by(commands.c.received))))
 
 
-def all_commands(state: State, limit: int) -> tuple[CommandRecord, ...]:
-    """Mails with commands, the latest first."""
-    query = sa.select(*_COLUMNS).order_by(commands.c.received.desc()).limit(limit)
-    with state.read() as connection:
-        return tuple(map(_record, connection.execute(query)))
+def about(connection: Connection, review: int) -> tuple[CommandRecord, ...]:
+    """The mails with commands about a review, oldest first."""
+    query = sa.select(*_COLUMNS).where(commands.c.review == review)
+    return tuple(map(_record, connection.execute(query.order_by(commands.c.received))))
 
 
 def text(state: State, message_id: str) -> bytes:

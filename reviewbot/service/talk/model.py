@@ -42,8 +42,6 @@ class StopKind(StrEnum):
     """A key of its versions' groups, or their change-id."""
     THREAD = "thread"
     """The Message-ID that it begins with."""
-    AUTHOR = "author"
-    """An address."""
 
 
 @dataclass(frozen=True, slots=True)

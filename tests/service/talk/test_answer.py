@@ -17,13 +17,24 @@ from reviewbot.series.fetch import fetch_thread
 from reviewbot.series.mailbox import mbox_entry
 from reviewbot.service.decide import Scope
 from reviewbot.service.log import Event
-from reviewbot.service.model import Arrival, Batch, ReviewState, Step
+from reviewbot.service.model import AddressState, Arrival, Batch, OutboxState, ReviewState, Step
 from reviewbot.service.poll import poll
-from reviewbot.service.state import mail, progress, queries, quiet, reviews, talk
+from reviewbot.service.show import story_text
+from reviewbot.service.state import (
+    addresses,
+    mail,
+    progress,
+    queries,
+    quiet,
+    reviews,
+    sending,
+    talk,
+)
 from reviewbot.service.state.model import ReviewRecord
 from reviewbot.service.state.store import State
+from reviewbot.service.state.tables import outbox
 from reviewbot.service.talk.answer import Desk, answer_all
-from reviewbot.service.talk.model import CommandState
+from reviewbot.service.talk.model import CommandRecord, CommandState
 from tests.service.support import HAZARD, START, HandClock, group, outcome, received
 from tests.service.talk.letters import Names, Server, reply
 from tests.support import public_inbox
@@ -99,6 +110,8 @@ class List:
         found = replace(HAZARD, hazard=hazard, state=ChangeState.INTRODUCED)
         made = replace(outcome(f"reply-{number}@example.org"), hazards=(found,))
         assert progress.finish(self.state, review, made)
+        with self.state.write() as connection:
+            connection.execute(outbox.update().values(state=OutboxState.SENT, attempts=1))
         return reviews.get(self.state, review)
 
     def signed(self, raw: bytes, domain: str = "example.org") -> bytes:
@@ -125,8 +138,14 @@ class List:
 
     def became(self, message_id: str = "answer-1@example.org") -> tuple[CommandState, str]:
         """What became of a mail with commands."""
-        found = {one.message_id: one for one in talk.all_commands(self.state, 2000)}
+        found = {one.message_id: one for one in self.commands()}
         return found[message_id].state, found[message_id].reason
+
+    def commands(self) -> tuple[CommandRecord, ...]:
+        """Every mail with commands."""
+        listed = queries.list_reviews(self.state)
+        with self.state.read() as connection:
+            return tuple(one for review in listed for one in talk.about(connection, review.id))
 
 
 @pytest.fixture
@@ -146,8 +165,19 @@ def test_the_author_stops_us(kvm: List) -> None:
     assert kvm.say(kvm.genuine()) == 1
     assert kvm.became() == (OBEYED, "stop: all series of its author (author of the series)")
     assert kvm.events[-1] == (Event.OBEYED, "stop: all series of its author")
-    assert "ann@example.org asked us to stop in <answer-1@" in quiet.silence(kvm.state, "kvm", 1)
+    story = queries.story(kvm.state, "k-1@example.org")
+    assert story is not None
+    assert "command   <answer-1@example.org> ann@example.org asked for stop; obeyed: stop:" in (
+        story_text(story, kvm.clock.now())
+    )
+    assert "ann@example.org asked us to stop in <answer-1@" in quiet.is_silent(kvm.state, "kvm", 1)
     assert kvm.say(kvm.genuine()) == 0  # the list's second copy
+    (silent,) = addresses.silent(kvm.state)
+    assert (silent.address, silent.state) == ("ann@example.org", AddressState.OPTED_OUT)
+    other = kvm.reviewed("other", 2)
+    assert quiet.is_silent(kvm.state, "kvm", other)
+    addresses.restore(kvm.state, "ann@example.org", "asked for more")
+    assert quiet.is_silent(kvm.state, "kvm", other) == ""
 
 
 @pytest.mark.parametrize(
@@ -161,8 +191,8 @@ def test_others_who_may_stop_one_series(kvm: List, author: str, role: str) -> No
     assert kvm.say(kvm.genuine(author=author)) == 1
     assert kvm.became() == (OBEYED, f"stop: this series ({role})")
     other = kvm.reviewed("other", 2)
-    assert quiet.silence(kvm.state, "kvm", 1)
-    assert quiet.silence(kvm.state, "kvm", other) == ""
+    assert quiet.is_silent(kvm.state, "kvm", 1)
+    assert quiet.is_silent(kvm.state, "kvm", other) == ""
 
 
 def test_a_stranger_is_not_even_asked_after(kvm: List) -> None:
@@ -172,7 +202,7 @@ def test_a_stranger_is_not_even_asked_after(kvm: List) -> None:
         state, reason = kvm.became(f"answer-{number}@example.org")
         assert (state, reason) == (IGNORED, "its author may not give commands here")
     assert kvm.names.asked == []
-    assert quiet.silence(kvm.state, "kvm", 1) == ""
+    assert quiet.is_silent(kvm.state, "kvm", 1) == ""
     assert len(queries.letters(kvm.state)) == 1  # nobody got an answer
 
 
@@ -188,7 +218,7 @@ def test_a_forged_author_has_no_effect(kvm: List) -> None:
     kvm.say(kvm.archived(broken, "answer-3@example.org"))
     state, reason = kvm.became("answer-3@example.org")
     assert (state, reason) == (IGNORED, "its DKIM signature does not verify")
-    assert quiet.silence(kvm.state, "kvm", 1) == ""
+    assert quiet.is_silent(kvm.state, "kvm", 1) == ""
 
 
 def test_the_archive_has_to_have_the_same_mail(kvm: List) -> None:
@@ -196,7 +226,20 @@ def test_the_archive_has_to_have_the_same_mail(kvm: List) -> None:
     kvm.archive["answer-1@example.org"] = reply("#reviewbot retest")
     kvm.say(kvm.signed(reply()))
     assert kvm.became() == (IGNORED, "the archive's copy has another author or text")
-    assert quiet.silence(kvm.state, "kvm", 1) == ""
+    assert quiet.is_silent(kvm.state, "kvm", 1) == ""
+
+
+def test_a_copy_that_a_list_had_changed_does_not_count_for_the_true_one(kvm: List) -> None:
+    genuine = kvm.genuine()
+    kvm.say(genuine + b"_______\nFrob mailing list\n")
+    assert kvm.became() == (IGNORED, "its DKIM signature does not verify")
+    asked = len(kvm.names.asked)
+    kvm.say(genuine + b"_______\nFrob mailing list\n")
+    assert len(kvm.names.asked) == asked  # that copy is known
+    kvm.say(genuine)
+    assert kvm.became()[0] is OBEYED
+    kvm.say(genuine + b"\n")
+    assert kvm.became()[0] is OBEYED
 
 
 def test_without_an_archive_nothing_is_obeyed(kvm: List) -> None:
@@ -265,7 +308,7 @@ def test_a_thread_that_is_too_big_is_not_asked_again(kvm: List) -> None:
 def test_only_a_thread_of_ours_is_listened_to(kvm: List) -> None:
     elsewhere = reply(to="other@example.org").replace(b"<k-1@example.org>\n ", b"")
     kvm.say(kvm.archived(kvm.signed(elsewhere)))
-    assert talk.all_commands(kvm.state, 10) == ()
+    assert kvm.commands() == ()
     kvm.say(kvm.genuine(to="k-1@example.org", number=2))  # the patch, not our reply
     assert kvm.became("answer-2@example.org")[0] is OBEYED
 
@@ -277,7 +320,7 @@ def test_what_a_program_says_is_nothing(kvm: List) -> None:
     line = Line((Arrival(ours, "1"),))
     scope = Scope({}, own="reviewbot@example.org")
     poll(kvm.state, line, scope, kvm, limit=10, go_on=lambda: True)
-    assert talk.all_commands(kvm.state, 10) == ()
+    assert kvm.commands() == ()
 
 
 def test_a_thousand_commands_are_none(kvm: List) -> None:
@@ -300,10 +343,19 @@ def test_a_series_that_was_forgotten(kvm: List) -> None:
 def test_after_a_stop_other_versions_and_the_thread_are_left_alone(kvm: List) -> None:
     kvm.say(kvm.genuine(author="max@example.org"))
     version = kvm.reviewed("v2", 2, supersedes=("k",))
-    assert quiet.silence(kvm.state, "kvm", version)
+    assert quiet.is_silent(kvm.state, "kvm", version)
     letters = queries.letters(kvm.state)
     assert [letter.message_id for letter in letters] == ["reply-1@example.org"]  # none for v2
     assert "no reply, as max@example.org asked us" in reviews.get(kvm.state, version).reason
+
+
+def test_a_letter_that_waits_does_not_go_out_any_more(kvm: List) -> None:
+    with kvm.state.write() as connection:
+        connection.execute(outbox.update().values(state=OutboxState.APPROVED, attempts=0))
+    kvm.say(kvm.genuine(author="max@example.org"))
+    terms = sending.Terms(sending.Budget(9, 9, 9, 9), hold=lambda _: "", bar=lambda _: "")
+    said = sending.claim(kvm.state, 1, terms, "m1")
+    assert said == "max@example.org asked us to stop in <answer-1@example.org>"
 
 
 # ---- retest ----
@@ -370,8 +422,8 @@ def test_too_many_mute_their_list(kvm: List) -> None:
     (share,) = queries.overview(kvm.state).shares
     assert share.muted == "3 of 11 hazards posted were false positives, over the limit of 20%"
     assert share.rate == 3 / 11
-    assert quiet.silence(kvm.state, "kvm", 5).startswith("the list kvm is muted")
-    assert quiet.silence(kvm.state, "net", 5) == ""
+    assert quiet.is_silent(kvm.state, "kvm", 5).startswith("the list kvm is muted")
+    assert quiet.is_silent(kvm.state, "net", 5) == ""
 
 
 def test_a_list_that_is_unmuted_starts_afresh(kvm: List) -> None:
@@ -379,17 +431,17 @@ def test_a_list_that_is_unmuted_starts_afresh(kvm: List) -> None:
         kvm.reviewed(f"k{number}", number, f"h{number}")
     for number in (1, 2):
         kvm.say(kvm.genuine(WRONG, number, to=f"reply-{number}@example.org"))
-    assert quiet.silence(kvm.state, "kvm", 5)
+    assert quiet.is_silent(kvm.state, "kvm", 5)
     kvm.clock.forward(60)
     quiet.unmute(kvm.state, "kvm", "the model was mended")
-    assert quiet.silence(kvm.state, "kvm", 5) == ""
+    assert quiet.is_silent(kvm.state, "kvm", 5) == ""
     with pytest.raises(UsageError, match="the list kvm is not muted"):
         quiet.unmute(kvm.state, "kvm", "again")
     kvm.clock.forward(60)
     kvm.say(kvm.genuine(WRONG, 3, to="reply-3@example.org"))
-    assert quiet.silence(kvm.state, "kvm", 5) == ""
+    assert quiet.is_silent(kvm.state, "kvm", 5) == ""
     kvm.say(kvm.genuine(WRONG, 4, to="reply-4@example.org"))
-    assert quiet.silence(kvm.state, "kvm", 5)
+    assert quiet.is_silent(kvm.state, "kvm", 5)
 
 
 # ---- a real archive ----

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer, server_default="0", nullable=False),
         sa.Column("next_try", MOMENT),
         sa.Column("raw", sa.LargeBinary),
+        sa.Column("digest", sa.String(64), nullable=False),
         sa.ForeignKeyConstraint(["review"], ["reviews.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("message_id"),
     )
