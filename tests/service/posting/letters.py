@@ -31,7 +31,7 @@ def name(number: int) -> str:
 
 def mail(number: int, recipients: tuple[str, ...] = (KIM, LEE)) -> bytes:
     """A reply that keeps every rule, in 8bit."""
-    text = _GOLDEN.read_text().replace("\n-- \n", "\n“Zoë” is a name.\n\n-- \n")
+    text = _GOLDEN.read_text().replace("run by Example", "run by Zoë")
     text = re.sub(r"(?ms)^To: .*?(?=\nSubject: )", f"To: {', '.join(recipients)}", text)
     return re.sub(r"(?m)^Message-ID: .*$", f"Message-ID: <{name(number)}>", text).encode()
 
