@@ -67,6 +67,12 @@ LATER = {
     "retry": "reviewbot.cli_service",
     "skip": "reviewbot.cli_service",
     "forget": "reviewbot.cli_service",
+    "outbox": "reviewbot.cli_outbox",
+    "send": "reviewbot.cli_outbox",
+    "stop-sending": "reviewbot.cli_outbox",
+    "mute": "reviewbot.cli_outbox",
+    "false-positives": "reviewbot.cli_talk",
+    "unmute": "reviewbot.cli_talk",
 }
 """Commands whose module is loaded when they are asked for: the databases that unattended
 work needs take longer to load than a warm review takes in all."""

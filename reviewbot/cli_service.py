@@ -60,7 +60,8 @@ def poll(config_file: ConfigOption = None) -> None:
 def serve(config_file: ConfigOption = None) -> None:
     """Stay: look for new mail on schedule and review it, with status pages on loopback.
 
-    SIGTERM or Ctrl-C ends it; what is under way is taken up again at the next start.
+    Replies go out as far as the configuration lets them; see reviewbot send. SIGTERM or
+    Ctrl-C ends it; what is under way is taken up again at the next start.
     """
     settings = config.load(config_file)
     with _service(settings) as (service, state, metrics), ExitStack() as stack:
@@ -81,7 +82,7 @@ def replay(
     as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:
-    """Run saved mail through everything, as poll would: what would have been said?
+    """Run saved mail through all that poll does, and tell what would have been said.
 
     The state is made for this and thrown away. The same mail gives the same replies.
     """
@@ -100,7 +101,8 @@ def replay(
         say(json.dumps(show.plain(value), indent=2))
         return
     _print_reviews(listed, datetime.now(UTC))
-    say(f"{len(saved.arrivals)} mails, {len(listed)} series, {len(letters)} replies")
+    replies = "1 reply" if len(letters) == 1 else f"{len(letters)} replies"
+    say(f"{len(saved.arrivals)} mails, {len(listed)} series, {replies}")
 
 
 @app.command()
@@ -134,7 +136,7 @@ def status(
         value = {"schema": show.SCHEMA, "overview": seen, "reviews": listed}
         say(json.dumps(show.plain(value), indent=2))
     else:
-        say(show.overview_text(seen, now))
+        say(show.as_text(show.overview_facts(seen, now)))
         _print_reviews(listed, now)
     if any(source.failure is not None for source in seen.sources):
         raise typer.Exit(ExitStatus.FINDINGS)
@@ -215,6 +217,10 @@ def _service(settings: config.Config) -> Iterator[tuple[Service, State, Metrics]
         )
     if not settings.list:
         raise ConfigError("no [list]: say in the configuration whose series are reviewed")
+    if settings.post.bounces and settings.post.bounces not in settings.source:
+        raise ConfigError(
+            f"post.bounces names no source: write [source.{settings.post.bounces}], or clear it"
+        )
     contact = settings.sender.contact
     with ExitStack() as stack:
         sources = [

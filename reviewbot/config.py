@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 
 from reviewbot import schema
 from reviewbot.config_faces import PatchworkConfig
+from reviewbot.config_posting import PostConfig, SmtpConfig
 from reviewbot.config_service import ListConfig, RemoteConfig, ServiceConfig, SourceConfig
+from reviewbot.config_talk import TalkConfig
 from reviewbot.errors import ConfigError, UsageError
 from reviewbot.schema import RawTable, key, positive, xdg
 
@@ -166,6 +168,16 @@ class Config:
     service: ServiceConfig = field(
         default_factory=ServiceConfig,
         metadata=key("Unattended work: poll and serve."),
+    )
+    talk: TalkConfig = field(
+        default_factory=TalkConfig, metadata=key("Commands by reply, such as '#reviewbot stop'.")
+    )
+    post: PostConfig = field(
+        default_factory=PostConfig,
+        metadata=key("How replies go out; whether they do is each list's 'post'."),
+    )
+    smtp: SmtpConfig = field(
+        default_factory=SmtpConfig, metadata=key("The mail server, for post.transport = smtp.")
     )
     source: Mapping[str, SourceConfig] = field(
         default_factory=lambda: MappingProxyType({}),

@@ -124,7 +124,8 @@ class SourceConfig:
         default="",
         metadata=key(
             "public-inbox: the list's address, as git clones it without the epoch; imap:"
-            " imaps://USER@HOST[:PORT]; patchwork: the server."
+            " imaps://USER@HOST[:PORT], imap:// for STARTTLS, without USER@ as anybody;"
+            " patchwork: the server."
         ),
     )
     path: Path | None = field(
@@ -136,7 +137,9 @@ class SourceConfig:
         default="",
         metadata=key("Name of the [list] all of this mail belongs to; else by List-Id and To."),
     )
-    since: str = field(default="", metadata=key("Day before which nothing is fetched.", _day))
+    since: str = field(
+        default="", metadata=key("Day before which nothing is fetched; not for mbox.", _day)
+    )
     password_file: Path | None = field(
         default=None, metadata=key("imap: file with the password.", None, "~/.imap-password")
     )

@@ -86,7 +86,7 @@ def review_on(
     *application* is what :func:`try_series` gave. Its trees are gone with the process
     that made them, so a series that did go on is applied again.
     """
-    if application is not None and application.state is not ApplyState.APPLIED:
+    if application is not None and not _can_be_checked(application):
         return _not_applied(series, base, application)
     with Repository.open(options.tree, options.mirror) as repository:
         return _review(series, repository, options, base)
@@ -123,13 +123,13 @@ def applied(
 def _review(series: Series, repository: Repository, options: Options, base: Base) -> Review:
     with Scratch(repository) as scratch:
         application = applied(repository, scratch, series, base, options)
-        if application.state is not ApplyState.APPLIED:
+        if not _can_be_checked(application):
             return _not_applied(series, base, application)
         comparison, source = _check(scratch, series, base, application, options)
     return Review(
         series=series,
         verdict=comparison.verdict,
-        reason=comparison.reason,
+        reason=_so_far(series, application) + comparison.reason,
         base=base,
         application=application,
         hazards=comparison.hazards,
@@ -180,6 +180,27 @@ def words_of(series: Series) -> str:
     return series.words
 
 
+def _can_be_checked(application: Application) -> bool:
+    """Whether the series went on, or did as far as it arrived."""
+    if application.state is ApplyState.MISSING_PATCH:
+        return any(patch.tree is not None for patch in application.patches)
+    return application.state is ApplyState.APPLIED
+
+
+def _so_far(series: Series, application: Application) -> str:
+    """What comes before the reason for a verdict on a part of a series."""
+    if application.state is ApplyState.APPLIED:
+        return ""
+    last = max(patch.index for patch in application.patches if patch.tree is not None)
+    seen = "patch 1 was" if last == 1 else f"patches 1 to {last} were"
+    return f"only {seen} looked at, as {_absent(series)}: "
+
+
+def _absent(series: Series) -> str:
+    missing = ", ".join(str(index) for index in series.missing)
+    return f"patch {missing} of {series.expected} did not arrive"
+
+
 _UNREVIEWABLE = frozenset({ApplyState.REFUSED, ApplyState.MISSING_PATCH})
 
 
@@ -201,8 +222,7 @@ def _why_not(series: Series, application: Application) -> str:
         return "already applied: the tree has these changes"
     failed = next((p for p in application.patches if p.state is application.state), None)
     if application.state is ApplyState.MISSING_PATCH:
-        missing = ", ".join(str(index) for index in series.missing)
-        return f"patch {missing} of {series.expected} did not arrive"
+        return _absent(series)
     where = f"patch {failed.index} of {series.expected}" if failed is not None else "the series"
     why = failed.failure.reason if failed is not None and failed.failure is not None else ""
     verb = "does not apply" if application.state is ApplyState.CONFLICT else "is refused"

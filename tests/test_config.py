@@ -108,8 +108,8 @@ def test_no_list_is_mailed_to_by_default() -> None:
         (
             "zzz = 1",
             "zzz is not a known key; known keys here are"
-            " tree, cache, lore, sender, limits, patchwork, service, source, list, remote,"
-            " primitives",
+            " tree, cache, lore, sender, limits, patchwork, service, talk, post, smtp, source,"
+            " list, remote, primitives",
         ),
         ('"a\\u001bb" = 1', r"'a\x1bb' is not a known key; known keys here are"),
     ],

@@ -202,14 +202,32 @@ def test_a_conflict_in_a_later_patch_stops_the_series(options: Options, author: 
     assert (review.hazards, review.stats.files) == ((), 0)
 
 
-def test_a_missing_patch_is_named(options: Options, author: Kernel) -> None:
+def test_a_series_with_a_hole_is_reviewed_up_to_it(options: Options, author: Kernel) -> None:
     series = series_of(author, QUIET, ADD, AWAY)
     holed = replace(series, patches=(series.patches[0], series.patches[2]), missing=(2,))
     review = review_series(holed, options)
-    assert review.verdict is Verdict.NOT_REVIEWABLE
-    assert review.reason == "patch 2 of 3 did not arrive"
+    assert review.verdict is Verdict.CLEAN
+    assert review.reason.startswith(
+        "only patch 1 was looked at, as patch 2 of 3 did not arrive: nothing "
+    )
     assert review.application is not None
     assert review.application.state is ApplyState.MISSING_PATCH
+
+
+def test_what_the_patches_before_the_hole_do_is_told(options: Options, author: Kernel) -> None:
+    series = series_of(author, QUIET, ADD, AWAY)
+    review = review_series(replace(series, patches=series.patches[:2], missing=(3,)), options)
+    whole = review_series(replace(series, patches=series.patches[:2], expected=2), options)
+    assert review.hazards == whole.hazards
+    assert review.verdict is whole.verdict
+    assert review.reason.startswith("only patches 1 to 2 were looked at, as patch 3 of 3 did")
+
+
+def test_a_series_without_its_first_patch_is_not_reviewed(options: Options, author: Kernel) -> None:
+    series = series_of(author, QUIET, ADD)
+    review = review_series(replace(series, patches=series.patches[1:], missing=(1,)), options)
+    assert review.verdict is Verdict.NOT_REVIEWABLE
+    assert review.reason == "patch 1 of 2 did not arrive"
 
 
 def test_a_refused_patch_says_why(options: Options, author: Kernel) -> None:

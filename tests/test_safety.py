@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -165,8 +164,7 @@ def test_harm_is_refused(kernel: Kernel, tmp_path: Path, harm: str) -> None:
     before = kernel.state()
     ran = run("review", mbox, "--tree", kernel.path)
     assert (ran.status, ran.err) == (3, "")
-    assert ran.first == "Verdict: not reviewable. No lock check was made."
-    assert re.search(r"^Why: patch 1 of 1 is refused: ", ran.out, re.MULTILINE)
+    assert ran.prose.startswith("Verdict: not reviewable. Patch 1/1 was refused")
     assert HARM[harm][2].strip("'") in ran.prose
     assert kernel.state() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.eml"]

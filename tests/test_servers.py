@@ -136,7 +136,7 @@ def test_what_a_series_is_built_on_is_applied_first(
     ran = review(kernel, built_on_three, "--lore", lore.url)
     assert ran.status == 0, ran.out
     assert ran.first.startswith("Verdict: clean.")  # what the three remove is not its merit
-    assert f"({mails.message_id(lore.three[0])}): 3 patches applied first" in ran.prose
+    assert f"/r/{mails.message_id(lore.three[0])}): 3 patches applied first" in ran.prose
     ran = review(kernel, built_on_three, "--lore", lore.url, "--json")
     (below,) = ran.json["application"]["prerequisites"]
     assert (below["state"], below["patches"]) == ("applied", 3)
@@ -177,9 +177,9 @@ def test_it_is_told_which_patch_did_it(kernel: Kernel, lore: Lore) -> None:
     text = review(kernel, mails.message_id(lore.three[2]), "--lore", lore.url)
     assert text.status == 0
     assert "Applied: all 3 patches" in text.prose
-    assert "(conditional): gone with patch 3/3" in text.prose
-    assert f"kvm_irqfd_assign ({FILE}): gone with patch 3/3." in text.prose
-    assert f"irqfd_resampler_shutdown ({FILE}): gone with patch 2/3." in text.prose
+    assert "(conditional), gone with patch 3/3" in text.prose
+    assert "kvm_irqfd_assign(): gone with patch 3/3." in text.prose
+    assert "irqfd_resampler_shutdown(): gone with patch 2/3." in text.prose
 
 
 @pytest.mark.public_inbox
@@ -195,15 +195,15 @@ def test_a_verdict_on_a_series_answers_its_cover_letter(
 
 
 @pytest.mark.public_inbox
-def test_a_series_with_a_hole_is_not_reviewable(kernel: Kernel, lore: Lore) -> None:
+def test_a_series_with_a_hole_is_looked_at_as_far_as_it_goes(kernel: Kernel, lore: Lore) -> None:
     cover = mails.message_id(lore.holed[0])
     ran = review(kernel, cover, "--lore", lore.url, "--json")
-    assert (ran.status, ran.json["verdict"]) == (3, "not-reviewable")
+    assert (ran.status, ran.json["verdict"]) == (0, "clean")
     assert ran.json["series"]["missing"] == [2]
     assert ran.json["series"]["expected"] == 3
     assert broken(ran.json, DOCUMENT) == []
     text = review(kernel, cover, "--lore", lore.url)
-    assert text.first == "Verdict: not reviewable. Patch 2/3 has not arrived."
+    assert "only patch 1 was looked at, as patch 2 of 3 did not arrive" in text.prose
 
 
 @pytest.mark.public_inbox

@@ -179,6 +179,9 @@ class Calls:
         for lock in effects.doubts:
             name = substitute(lock, event.args, self._locals)
             self._record.doubtful |= {name, self._class(name)}
+        self._record.dropped.update(
+            substitute(lock, event.args, self._locals) for lock in effects.drops
+        )
         if key not in self._interest.bases:
             states = [s.knowing(self._forget(s.known, key)) for s in states]
         return states if len(states) == 1 else list(dict.fromkeys(states))
@@ -248,7 +251,7 @@ class Calls:
             return here, knowledge.holds(known, here)
         place = parameter_of(base)
         argument = event.args[place] if place < len(event.args) else ""
-        given = _constant_value(argument)
+        given = constant_value(argument)
         if given:
             return fact, knowledge.holds(knowledge.assign(NOTHING, f"${place}", given), fact)
         here = knowledge.about(fact, f"${place}", argument)
@@ -318,6 +321,7 @@ class Calls:
                 self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
             if any(self._one(name, lock) for name, mode in state.released if mode == effect.mode):
                 return state
+            self._record.dropped.add(lock)
             released = state.released | {(lock, effect.mode)}
             return State(state.held, released, state.known, state.done)
         found = state.held[position]
@@ -377,7 +381,7 @@ def _is_given(fact: Fact) -> bool:
     return fact[0].startswith("$") and fact[1] in ("-+", "+", "0+")
 
 
-def _constant_value(text: str) -> tuple[str, ...]:
+def constant_value(text: str) -> tuple[str, ...]:
     """A constant argument as the value of an assignment; empty if it is none."""
     if text.startswith("&"):
         return ("+",)

@@ -83,7 +83,7 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     changed = touched_functions(views, paths)
     history = History(views, changed)
     hazards = tuple(_hazards(history, paths))
-    reported, verdict, reason = _verdict(hazards, claim)
+    reported, verdict, reason = judge(hazards, claim)
     return Comparison(
         verdict=verdict,
         reason=reason,
@@ -246,7 +246,7 @@ def _evidence(finding: Finding | None, describer: Describer) -> Evidence | None:
     return describer.evidence(finding) if finding is not None else None
 
 
-def _verdict(hazards: tuple[Hazard, ...], claim: str) -> tuple[tuple[Hazard, ...], Verdict, str]:
+def judge(hazards: Sequence[Hazard], claim: str) -> tuple[tuple[Hazard, ...], Verdict, str]:
     """The hazards to report, the verdict, and a clause that says why."""
     introduced = [h for h in hazards if h.state is ChangeState.INTRODUCED]
     removed = [h for h in hazards if h.state is ChangeState.REMOVED]

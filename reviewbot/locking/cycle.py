@@ -141,8 +141,8 @@ def _has(finder: Finder, finding: Finding, way: Leg, spot: Spot) -> bool:
         if ref.name != spot[1]:
             continue
         if way.function != CONTEXT:
-            legs = finder.edges_of(ref.id, way.held)
-            if any(leg.target == way.target and not finder.drops(leg) for leg in legs):
+            legs = (leg for leg in finder.edges_of(ref.id, way.held) if leg.target == way.target)
+            if any(not finder.drops(leg) and finder.open_way(leg) for leg in legs):
                 return True
         elif way.held in {*finder.view.runs_as(ref.id), *CONTEXTS}:
             return way.target in finder.effects(ref.id)

@@ -21,7 +21,8 @@ from reviewbot.locking.model import (
 )
 
 _WORDS = {
-    "work": "work item", "irq": "interrupt handler of", "timer": "timer", "napi": "NAPI poll of",
+    "work": "work item", "irq": "interrupt handler of", "timer": "timer", "hrtimer": "timer",
+    "napi": "NAPI poll of",
     "urb": "completion of urb", "rcu-callback": "RCU callback of",
     "sysfs": "a user of the sysfs files of", "debugfs": "a user of the debugfs files of",
     "proc": "a user of the proc files of",

@@ -67,6 +67,12 @@ class Edges:
                 out[name] = out.get(name, 0) | bits
         return out
 
+    def waits_of(self, function: int) -> set[str]:
+        """Nodes other than locks that *function* waits for itself."""
+        detail = self.view.detail(function)
+        actions = detail.actions if detail is not None else ()
+        return {action.node for action in actions if action.what and action.node and action.blocks}
+
     def down(self, function: int) -> Reach:
         if function not in self._downs:
             self._downs[function] = self.view.graph.reach_down([function], DEPTH, self.home)

@@ -90,14 +90,23 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     tells which: a caller that works with them cannot be said to be balanced or not."""
     results: tuple[str, ...] = ()
     """All constants the function returns, if what it does to locks goes with them."""
+    drops: tuple[str, ...] = ()
+    """Locks of the caller's that are given back for a while, as a wait for them does."""
 
     @property
     def changes_held(self) -> bool:
-        """Whether a caller holds other locks after the call than before."""
-        return bool(self.acquires or self.releases)
+        """Whether a caller holds other locks after the call than before, or meanwhile."""
+        return bool(self.acquires or self.releases or self.drops)
 
     def __bool__(self) -> bool:
-        return bool(self.acquires or self.releases or self.holds or self.touches or self.doubts)
+        return bool(
+            self.acquires
+            or self.releases
+            or self.holds
+            or self.touches
+            or self.doubts
+            or self.drops
+        )
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
@@ -175,3 +184,5 @@ class Walk:
     doubtful: frozenset[str] = frozenset()
     """Names and classes of locks that a callee may or may not have changed."""
     slips: tuple[Slip, ...] = ()
+    dropped: frozenset[str] = frozenset()
+    """Locks that were not taken here and are given back somewhere."""

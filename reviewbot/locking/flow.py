@@ -97,6 +97,7 @@ def _walk(
         frozenset(record.optional),
         frozenset(record.doubtful),
         tuple(slip for key, slip in record.unmatched.items() if key in record.matched),
+        frozenset(record.dropped),
     )
 
 

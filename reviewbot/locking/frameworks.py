@@ -28,11 +28,12 @@ class Running(StrEnum):
 
 
 RUNS_IN = {
-    "irq": Running.HARDIRQ, "irq-work": Running.HARDIRQ, "timer": Running.SOFTIRQ,
+    "irq": Running.HARDIRQ, "irq-work": Running.HARDIRQ, "hrtimer": Running.HARDIRQ,
+    "timer": Running.SOFTIRQ,
     "tasklet": Running.SOFTIRQ, "napi": Running.SOFTIRQ, "rcu-callback": Running.SOFTIRQ,
     "urb": Running.SOFTIRQ, "work": Running.PROCESS, "kthread": Running.PROCESS,
     "irq-thread": Running.PROCESS, "sysfs": Running.PROCESS, "debugfs": Running.PROCESS,
-    "proc": Running.PROCESS,
+    "proc": Running.PROCESS, "seq-file": Running.PROCESS,
 }  # fmt: skip
 """Where the handlers of an object run."""
 
@@ -45,6 +46,8 @@ class Callback:
     """The kernel functions that take what is held meanwhile, or lock classes."""
     context: Running
     source: str
+    object: str = ""
+    """What kind of object the member's owner is, if the callback is the handler of it alone."""
 
     def to_dict(self) -> dict[str, Any]:
         return {"held": list(self.held), "context": self.context.value, "source": self.source}
@@ -70,14 +73,17 @@ class Frameworks:
             raise ConfigError(
                 f"{where}: a framework needs struct, fields and a known context ({error})"
             ) from error
-        entry = Callback(tuple(table.get("held", ())), context, table["source"])
+        entry = Callback(
+            tuple(table.get("held", ())), context, table["source"], table.get("object", "")
+        )
         for field in fields:
             self._named.setdefault(f"{tag}.{field}", []).append(entry)
 
     def of(self, member: str) -> tuple[Callback, ...]:
         """How ``struct x.field`` is called; empty if the table does not say."""
-        tag = member.rpartition(".")[0]
-        return (*self._named.get(member, ()), *self._named.get(f"{tag}.*", ()))
+        tag, _, field = member.rpartition(".")
+        keys = (member, f"{tag}.*", f"struct *.{field}")
+        return tuple(entry for key in keys for entry in self._named.get(key, ()))
 
     def members(self) -> Iterator[tuple[str, Callback]]:
         """Every (``struct x.field``, how it is called); the field is ``*`` for all."""
@@ -86,7 +92,7 @@ class Frameworks:
                 yield member, entry
 
 
-_KEYS = frozenset({"struct", "fields", "held", "context", "source"})
+_KEYS = frozenset({"struct", "fields", "held", "context", "source", "object"})
 
 
 @cache

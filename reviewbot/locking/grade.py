@@ -48,10 +48,9 @@ def _virtual(view: View, finding: Finding) -> list[int]:
 def _workers(view: View, work: str) -> str:
     """What it takes for blocked work items to keep a grace period from ending."""
     text = (
-        "Holding a mutex over an SRCU grace period is legal in itself. For this to deadlock,"
-        " blocked work items have to keep every worker that could run process_srcu() from"
-        " doing so: enough of them at once on the pool that the rcu_gp workqueue uses, and no"
-        " rescuer or new worker getting there first."
+        "Holding a mutex over an SRCU grace period is legal in itself. To deadlock it takes"
+        " enough blocked work items at once to keep every worker of rcu_gp's pool from running"
+        " process_srcu(), and no rescuer or new worker getting there first."
     )
     queues = view.queues_of(work)
     flags = {flag for queue in queues for flag in view.flags_of(queue)}

@@ -177,7 +177,7 @@ def masked(kind: str, irq: str) -> int:
     return BH_OFF if irq == "bh" or kind == "bh-off" else 0
 
 
-_SPINNING_WAITS = frozenset({"timer", "irq-work"})
+_SPINNING_WAITS = frozenset({"timer", "hrtimer", "irq-work"})
 
 
 def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
@@ -220,16 +220,16 @@ def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
     """Add the rows of a file's functions, ops tables and handlers."""
     for function in linked.functions:
         collect(function, numbering, rows)
-    if not linked.functions:
-        return
-    source = linked.functions[0].id
+    first = linked.functions[0].id if linked.functions else None
     for entry in linked.ops:
+        source = entry.function if first is None else first  # a file may be but a table
         rows.calls.append((numbering.callable(OPS + entry.field), entry.function, source))
     for registration in linked.registrations:
         if registration.node == _PROCESS:
             continue  # nearly everything, and it interrupts nobody
         node = numbering.node(registration.node)
         flags = IN_ATOMIC if runs_atomically(registration) else 0
+        source = registration.function if first is None else first
         rows.holds.append((node, -2 - source, registration.function, flags))
 
 
@@ -503,13 +503,19 @@ class Graph:
             pairs.update(zip(function.tolist(), callee.tolist(), strict=True))
         return frozenset(pairs)
 
-    def reach_down(self, seeds: Iterable[int], depth: int, home: Ids) -> Reach:
-        """Callables that *seeds* may run, within *depth* calls.
+    def reach_down(
+        self,
+        seeds: Iterable[int],
+        depth: int,
+        home: Ids,
+        barred: frozenset[tuple[int, int]] = frozenset(),
+    ) -> Reach:
+        """Callables that *seeds* may run, within *depth* calls, none of them a *barred* one.
 
         A call through a struct with many candidates is followed only to those in one
         of the directories *home*: the others belong to somebody else's objects.
         """
-        return self._reach(seeds, depth, home, down=True)
+        return self._reach(seeds, depth, home, down=True, barred=barred)
 
     def reach_up(self, seeds: Iterable[int], depth: int, home: Ids) -> Reach:
         """Callables that may run one of *seeds*, within *depth* calls.
@@ -519,32 +525,54 @@ class Graph:
         """
         return self._reach(seeds, depth, home, down=False)
 
-    def _reach(self, seeds: Iterable[int], depth: int, home: Ids, down: bool) -> Reach:
+    def _reach(
+        self,
+        seeds: Iterable[int],
+        depth: int,
+        home: Ids,
+        down: bool,
+        barred: frozenset[tuple[int, int]] = frozenset(),
+    ) -> Reach:
         hop = {int(seed): int(seed) for seed in seeds}
         distance = dict.fromkeys(hop, 0)
         frontier = np.fromiter(hop, np.int32, len(hop))
         seen = np.zeros(self.callables, bool)
         seen[frontier] = True
         for level in range(1, depth + 1):
-            if not len(frontier) or len(hop) >= MAX_REACHED:
+            found: list[Ids] = []
+            while len(frontier) and len(hop) < MAX_REACHED:
+                origin, frontier = self._spread(frontier, seen, home, down, barred)
+                for number, source in zip(frontier.tolist(), origin.tolist(), strict=True):
+                    hop[number] = source
+                    distance[number] = level
+                found.append(frontier)
+                frontier = frontier[self._place[frontier] < 0]  # a struct's member is no call
+            if not found:
                 break
-            caller, callee = self.callees(frontier) if down else self.callers(frontier)
-            origin, found = (caller, callee) if down else (callee, caller)
-            fresh = ~seen[found]
-            meant = ~self._wide(caller) | np.isin(self._place[callee], home)
-            if not down:
-                meant |= self._callers_of(caller) <= FEW_CALLERS
-            fresh &= meant
-            origin, found = origin[fresh], found[fresh]
-            if not len(found):
-                break
-            frontier, first = np.unique(found, return_index=True)
-            seen[frontier] = True
-            origins = origin[first]
-            for number, source in zip(frontier.tolist(), origins.tolist(), strict=True):
-                hop[number] = source
-                distance[number] = level
+            frontier = np.concatenate(found)
+            frontier = frontier[self._place[frontier] >= 0]
         return Reach(hop, distance)
+
+    def _spread(
+        self,
+        frontier: Ids,
+        seen: NDArray[np.bool_],
+        home: Ids,
+        down: bool,
+        barred: frozenset[tuple[int, int]],
+    ) -> tuple[Ids, Ids]:
+        """(origin, neighbour) one step from *frontier*, each neighbour once; marks them *seen*."""
+        caller, callee = self.callees(frontier) if down else self.callers(frontier)
+        origin, found = (caller, callee) if down else (callee, caller)
+        meant = ~self._wide(caller) | np.isin(self._place[callee], home)
+        if not down:
+            meant |= self._callers_of(caller) <= FEW_CALLERS
+        for one, other in barred:
+            meant &= (caller != one) | (callee != other)
+        fresh = ~seen[found] & meant
+        found, first = np.unique(found[fresh], return_index=True)
+        seen[found] = True
+        return origin[fresh][first], found
 
 
 def rows_of(*columns: Ids) -> Iterator[tuple[int, ...]]:

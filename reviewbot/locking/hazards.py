@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
-from reviewbot.locking.edges import DEPTH, Edges, action_bits, bits_of
+from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.graph import (
     CONTEXT,
     FEW_CANDIDATES,
@@ -26,10 +27,11 @@ from reviewbot.locking.graph import (
 from reviewbot.locking.instances import same_object
 from reviewbot.locking.interrupts import inversions
 from reviewbot.locking.legs import Finding, Leg, Spot
-from reviewbot.locking.link import LinkedFunction
+from reviewbot.locking.link import OPS, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import builtin
+from reviewbot.locking.ways import Ways
 
 ATOMIC_DEPTH = 3
 """Calls from an atomic section to a sleep in other files: deep down almost everything sleeps."""
@@ -38,7 +40,7 @@ MAX_COST = 14
 MAX_FILE_COST = 6
 """The same for a cycle through the files of debugfs, proc or sysfs."""
 FILES = frozenset({"debugfs", "proc", "sysfs"})
-MAX_WAY_BACK = 12
+MAX_WAY_BACK = 17
 """Cost of the way from a driver through its framework back to the driver."""
 MAX_THIRDS = 40
 """Locks held over taking one, up to which cycles of three are looked for."""
@@ -47,10 +49,11 @@ NEAR = 2
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
 _WORKER_POOL = "srcu-gp"
+_FAULT = f"{OPS}struct vm_operations_struct."
 
 
 @dataclass(slots=True)
-class Finder(Edges):
+class Finder(Ways):
     """Looks for hazards in one tree."""
 
     def find(self, functions: Iterable[int], volatile: dict[int, frozenset[str]]) -> list[Finding]:
@@ -61,13 +64,23 @@ class Finder(Edges):
         """
         out: dict[tuple[object, ...], Finding] = {}
         for function in functions:
-            for finding in self._of_function(function):
-                out.setdefault((finding.key, finding.site, finding.via), finding)
-            for finding in self._of_handler(function):
-                out.setdefault((finding.key, finding.site, finding.via), finding)
-            for finding in self._of_callers(function, volatile.get(function, frozenset())):
-                out.setdefault((finding.key, finding.site, finding.via), finding)
+            nodes = volatile.get(function, frozenset())
+            for finding in chain(
+                self._of_function(function),
+                self._of_handler(function),
+                self._of_callers(function, nodes),
+            ):
+                name = (finding.key, finding.site, finding.via)
+                if name not in out and (proven := self._proven(finding)) is not None:
+                    out[name] = proven
         return list(out.values())
+
+    def _proven(self, finding: Finding) -> Finding | None:
+        """The finding by a way that constant arguments do not bar; None if they bar all."""
+        leg = self.open_way(finding.leg)
+        if leg is None or leg is finding.leg:
+            return finding if leg is not None else None
+        return next((other for other in self.close(leg) if other.key == finding.key), None)
 
     def _of_function(self, function: int) -> Iterator[Finding]:
         detail = self.view.detail(function)
@@ -120,9 +133,10 @@ class Finder(Edges):
 
     def close(self, leg: Leg) -> list[Finding]:
         """The hazards that an edge found by :meth:`edge_at` or :meth:`edges_in` is part of."""
-        taken, action = self.taken(leg), self.action(leg)
-        if action is None:
+        way = self.open_way(leg)
+        if way is None or (action := self.action(way)) is None:
             return []
+        leg, taken = way, self.taken(way)
         held = bits_of(taken) if taken is not None else 0
         return list(self._close(leg, held, action_bits(action)))
 
@@ -149,7 +163,8 @@ class Finder(Edges):
         if closing is not None and self.what_of(closing) == "rcu-gp":
             return
         if closing is not None and self._ordered(leg, closing) and self._told(leg, closing):
-            yield self._cycle(leg, closing, kinds)
+            if not self._part(leg, closing):
+                yield self._cycle(leg, closing, kinds)
         elif closing is not None:
             return
         elif not kinds and (third := self._by_a_third(leg, other, back, target)) is not None:
@@ -158,6 +173,24 @@ class Finder(Edges):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:
                 yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
+
+    def _part(self, leg: Leg, closing: Leg) -> bool:
+        """Whether both legs go through one function and part there.
+
+        It takes one lock or the other by the kind of what it is given, and who holds one
+        of them calls it with that kind: else it would lock itself out.
+        """
+        if (
+            self.what_of(leg)
+            or self.what_of(closing)
+            or CONTEXT in (leg.function, closing.function)
+        ):
+            return False
+        return any(
+            mine == other and after != behind
+            for mine, after in pairwise((*leg.path, -1))
+            for other, behind in pairwise((*closing.path, -1))
+        )
 
     def _told(self, leg: Leg, closing: Leg) -> bool:
         """Whether an order between kinds of lock that know none is broken.
@@ -240,12 +273,18 @@ class Finder(Edges):
         """Whether a call through a struct comes back to the file that holds the lock.
 
         What a driver asks of its framework under its own lock, and its callback takes
-        that lock: the same one, unless the driver handles two objects at once.
+        that lock: the same one, unless the driver handles two objects at once.  A fault
+        on user memory comes back to the file system whose file is mapped there.
         """
         if leg.function < 0 or self.cost(leg) > MAX_WAY_BACK:
             return False
         actor = self.view.function(leg.path[-1])
-        return actor is not None and actor.file == self.spot(leg.function)[0]
+        if actor is None:
+            return False
+        home = self.spot(leg.function)[0]
+        if any(self.view.callable_name(number).startswith(_FAULT) for number in leg.path):
+            return related(directory_of(actor.file), directory_of(home))
+        return actor.file == home
 
     def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
         """The best way back: one whose lock conflicts, that does not release it on the way."""
@@ -256,10 +295,7 @@ class Finder(Edges):
             for way in ways
             if self.cost(way) + own <= self._limit(leg, way) and self._usable(way, target_read, leg)
         ]
-        if not usable:
-            return None
-        return min(
-            usable,
+        usable.sort(
             key=lambda way: (
                 self.through_ops(way),
                 self.cost(way),
@@ -267,6 +303,7 @@ class Finder(Edges):
                 self.spot(way.function),
             ),
         )
+        return next((way for way in usable if self.barred(way) is None), None)
 
     def _limit(self, leg: Leg, way: Leg) -> int:
         """What a cycle of two edges may cost.

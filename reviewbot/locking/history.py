@@ -162,7 +162,8 @@ def volatile(
 ) -> dict[Spot, frozenset[str]]:
     """For each function the nodes that it does not block on in every tree.
 
-    All of them if it is not run from the same places in every tree.
+    All of them if it is not run from the same places in every tree; and what it waits for
+    itself, since the condition on which it does may be another.
     """
     out: dict[Spot, frozenset[str]] = {}
     for spot in changed:
@@ -176,6 +177,8 @@ def volatile(
             for finder, own in zip(finders, found, strict=True)
         }
         out[spot] = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
+        for finder, own in zip(finders, found, strict=True):
+            out[spot] |= {node for n in own.get(spot, ()) for node in finder.waits_of(n)}
     return out
 
 

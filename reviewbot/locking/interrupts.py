@@ -16,11 +16,22 @@ import numpy as np
 
 from reviewbot.locking.edges import Edges
 from reviewbot.locking.frameworks import RUNS_IN, Running
-from reviewbot.locking.graph import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS, masked, rows_of
+from reviewbot.locking.graph import (
+    BH_OFF,
+    CONTEXT,
+    CONTEXTS,
+    IN_ATOMIC,
+    IRQ_OFF,
+    SLEEPS,
+    Ids,
+    masked,
+    rows_of,
+)  # fmt: skip
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.link import Action, LinkedFunction, context_node
 from reviewbot.locking.model import HazardKind
-from reviewbot.locking.primitives import ATOMIC
+from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.primitives import ATOMIC, SLEEPING
 from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
@@ -95,7 +106,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
                 continue
             if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
                 continue
-            if edges.cost(way) <= MAX_WAY:
+            if edges.cost(way) <= MAX_WAY and _is_ours(edges, way, function):
                 ways.append((edges.cost(way), way))
     ways.sort(key=lambda entry: (entry[0], entry[1].held))
     for _, way in ways:
@@ -103,6 +114,17 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
         if context is not None and in_task(edges, function, _MASK[context]):
             return way
     return None
+
+
+def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
+    """Whether a handler is one of the code that *function* belongs to.
+
+    Of an object it is; what a framework calls is somebody's of all there are, and a call
+    through a struct takes it anywhere.
+    """
+    if way.held not in CONTEXTS or not edges.through_ops(way):
+        return True
+    return related(directory_of(edges.spot(way.path[0])[0]), directory_of(edges.spot(function)[0]))
 
 
 def _context(view: View, way: Leg) -> Running | None:
@@ -124,24 +146,12 @@ def in_task(edges: Edges, function: int, mask: int) -> bool:
     It is if it, or what calls it with these interrupts on, is called back where it may
     sleep, or sleeps itself.
     """
-    graph = edges.view.graph
     level = np.array([function], np.int32)
     seen = {function}
     for _ in range(UP + 1):
-        if any(_is_task(edges, number) for number in level.tolist()):
+        if any(_is_task(edges.view, number, mask) for number in level.tolist()):
             return True
-        caller, callee = graph.callers(level)
-        _, holder, target, flags = graph.held_into(level)
-        kept = {
-            (f, t)
-            for f, t, bits in rows_of(holder, target, flags)
-            if bits & (mask | IN_ATOMIC) and f >= 0
-        }
-        up = {
-            f
-            for f, t in rows_of(caller, callee)
-            if (f, t) not in kept and f not in seen and _is_function(edges.view, f)
-        }
+        up = _open_callers(edges, level, mask) - seen
         up = {f for f in up if not contexts(edges.view, f) & {Running.HARDIRQ, Running.SOFTIRQ}}
         if not up:
             return False
@@ -150,16 +160,58 @@ def in_task(edges: Edges, function: int, mask: int) -> bool:
     return False
 
 
-def _is_function(view: View, number: int) -> bool:
-    return view.function(number) is not None
+def _open_callers(edges: Edges, level: Ids, mask: int) -> set[int]:
+    """Functions that call one of *level* with the interrupts of *mask* on.
+
+    Those that call through a struct too, if few functions stand there.
+    """
+    graph = edges.view.graph
+    caller, callee = graph.callers(level)
+    _, holder, target, flags = graph.held_into(level)
+    closed = {
+        (f, t)
+        for f, t, bits in rows_of(holder, target, flags)
+        if bits & (mask | IN_ATOMIC) and f >= 0
+    }
+    found = {f for f, t in rows_of(caller, callee) if (f, t) not in closed}
+    members = {f for f in found if edges.view.function(f) is None}
+    narrow = [member for member in sorted(members) if not graph.is_wide(member)]
+    found -= members
+    return found | _open_callers(edges, np.array(narrow, np.int32), mask) if narrow else found
 
 
-def _is_task(edges: Edges, function: int) -> bool:
-    view = edges.view
+def _is_task(view: View, function: int, mask: int) -> bool:
     if Running.PROCESS in contexts(view, function):
+        return True
+    if _holds_what_sleeps(view, function) or _turns_on(view, function, mask):
         return True
     _, _, flags = view.graph.actions_of(np.array([function], np.int32))
     return bool((flags & SLEEPS).any()) and not _only_in_atomic(view, function)
+
+
+def _holds_what_sleeps(view: View, function: int) -> bool:
+    """Whether *function* holds a lock that only a task can take: a mutex, a semaphore."""
+    detail = view.detail(function)
+    held = {t.node: t.kind for use in (detail.uses if detail is not None else ()) for t in use.held}
+    return any(
+        kind in SLEEPING or (kind == "lock" and _sleeps(view, n)) for n, kind in held.items()
+    )
+
+
+def _sleeps(view: View, name: str) -> bool:
+    """Whether taking a lock may sleep: an assertion that it is held does not say its kind."""
+    node = view.node(name)
+    return node is not None and bool((view.graph.actors_on(node)[1] & SLEEPS).any())
+
+
+def _turns_on(view: View, function: int, mask: int) -> bool:
+    """Whether *function* turns interrupts off and on again, whoever calls it.
+
+    ``spin_unlock_irq()`` may only be called by who was called with them on.
+    """
+    detail = view.detail(function)
+    actions = detail.actions if detail is not None else ()
+    return mask == IRQ_OFF and any(a.call.endswith("_lock_irq") for a in actions)
 
 
 def _only_in_atomic(view: View, function: int) -> bool:

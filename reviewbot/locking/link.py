@@ -17,7 +17,7 @@ import msgspec
 from reviewbot.locking import frameworks
 from reviewbot.locking.body import Local
 from reviewbot.locking.declarations import Definer
-from reviewbot.locking.facts import FileFacts, Function
+from reviewbot.locking.facts import FieldSet, FileFacts, Function
 from reviewbot.locking.flow import (
     Effects,
     Held,
@@ -162,6 +162,7 @@ _MAY_SLEEP = re.compile(r"^GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\b(?!.*GFP_ATOM
 """An argument that says that the call may sleep (include/linux/gfp_types.h)."""
 _CAST = re.compile(r"^\((?:\w+ ?\**)\)")
 _SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
+_LAST_MEMBER = re.compile(r"\s*(?:->|\.)\s*\w+$")
 
 
 def context_node(context: Running) -> str:
@@ -174,6 +175,11 @@ def node_name(what: str, cls: str) -> str:
     if not what or what.endswith("-gp"):
         return cls
     return f"{what} {cls}"
+
+
+def _sleep(point: Point) -> Action:
+    """The action of a call that may sleep, and waits for no lock."""
+    return Action("", "sleep", "", "write", point.line, point.name, "", False, "", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +230,19 @@ class Linker:
         return walk(function, lookup, class_of, _entry(function))
 
     def effects_of(
-        self, function: Function, walked: Walk, classifier: Classifier
+        self,
+        function: Function,
+        walked: Walk,
+        lookup: Callable[[str], Effects | None],
+        classifier: Classifier,
     ) -> Effects | None:
-        """The effects of calling *function*, from the walk of it."""
+        """The effects of calling *function*, from the walk of it with *lookup*."""
         return summarize(
             function,
             walked,
             lambda lock: classifier.place(lock, function.locals, function.name),
             self.primitives,
+            lookup,
         )
 
     def link(
@@ -315,10 +326,7 @@ class _FileLinker:
         for name in function.calls.split():
             primitive = self._primitives.get(name)
             if primitive is not None:
-                if primitive.role is Role.SLEEP or (
-                    primitive.role is Role.WAIT and primitive.object and not function.flows
-                ):
-                    self._plain_action(primitive, actions)
+                calls.update((OPS + member, None) for member in primitive.calls)
                 if not primitive.follow:
                     continue
             calls.update(dict.fromkeys(t for t in self._callees(name) if t != own_id))
@@ -337,7 +345,20 @@ class _FileLinker:
             uses = tuple(self._uses(function, result.points, calls, actions))
             slips = imbalances(function, result, lambda lock: self._place(lock, function))
             found = tuple(dict.fromkeys(slips))
+        self._plain_actions(function, actions)
         return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, found, capped)
+
+    def _plain_actions(self, function: Function, actions: dict[Action, int]) -> None:
+        """Add the waits that need no argument to be told, where the walk did not meet them."""
+        met = {action.call for action in actions}
+        for name in function.calls.split():
+            primitive = self._primitives.get(name)
+            if primitive is None or name in met:
+                continue
+            if primitive.role is Role.SLEEP or (
+                primitive.role is Role.WAIT and primitive.object and not function.flows
+            ):
+                self._plain_action(primitive, actions)
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
         what = primitive.what or ("" if primitive.lock else "sleep")
@@ -374,15 +395,17 @@ class _FileLinker:
             new: list[int] = []
             targets: tuple[Target, ...] = ()
             if primitive is not None:
+                targets = self._run_by(point, primitive)
+                calls.update(dict.fromkeys(targets))
                 action = self._primitive(function, point, primitive)
                 if action is not None:
                     new.append(actions.setdefault(action, len(actions)))
             if primitive is None or primitive.follow:
                 for action in self._called(function, point):
                     new.append(actions.setdefault(action, len(actions)))
-                targets = self._targets(function, point)
+                targets = (*targets, *self._targets(function, point))
                 calls.update(dict.fromkeys(targets))
-            held = tuple(self._taken(function, point.held))
+            held = self._held_over(function, point)
             released = tuple(
                 place.cls
                 for lock in point.released
@@ -394,6 +417,23 @@ class _FileLinker:
                 yield Use(point.line, point.name, (), index, held, released, point.args)
             if targets:
                 yield Use(point.line, point.name, targets, -1, held, released, point.args)
+
+    def _held_over(self, function: Function, point: Point) -> tuple[Taken, ...]:
+        """What is held while a call blocks: not what it gives back meanwhile."""
+        held = tuple(self._taken(function, point.held))
+        effects = self._lookup(point.name) if held else None
+        if effects is None or not effects.drops:
+            return held
+        given = (substitute(lock, point.args, function.locals) for lock in effects.drops)
+        dropped = {self._place(lock, function)[0].cls for lock in given}
+        return tuple(taken for taken in held if taken.node not in dropped)
+
+    def _run_by(self, point: Point, primitive: Primitive) -> tuple[Target, ...]:
+        """What a call of the table runs before it returns: a function handed to it, members."""
+        targets: list[Target] = [OPS + member for member in primitive.calls]
+        if primitive.role is Role.CALL and primitive.function < len(point.args):
+            targets.extend(self._handler(point.args[primitive.function]))
+        return tuple(targets)
 
     def _taken(self, function: Function, held: Iterable[Held]) -> Iterable[Taken]:
         for lock in held:
@@ -411,7 +451,7 @@ class _FileLinker:
             self._note(function, point, primitive)
             return None
         if primitive.role is Role.SLEEP:
-            return None
+            return _sleep(point)
         if not (primitive.acquires or primitive.role is Role.WAIT):
             return None
         place, expression = self._object(function, point, primitive)
@@ -447,9 +487,7 @@ class _FileLinker:
     def _called(self, function: Function, point: Point) -> Iterable[Action]:
         """What a call does to an object it is handed, and whether its arguments let it sleep."""
         if any(_MAY_SLEEP.search(argument) for argument in point.args):
-            yield Action(
-                "", "sleep", "", "write", point.line, point.name, "", False, "", True
-            )  # fmt: skip
+            yield _sleep(point)
         effects = self._lookup(point.name)
         if effects is None:
             return
@@ -592,6 +630,7 @@ class _FileLinker:
                 if owner:
                     for target in self._own_or_global(assigned.function):
                         self._called_back(owner, target)
+                        self._handles(owner, assigned, function, target)
                         yield OpsEntry(owner, target)
 
     def _called_back(self, member: str, function: int) -> None:
@@ -602,6 +641,20 @@ class _FileLinker:
                 self._registrations.append(
                     Registration(node, OPS + member, function, 0, self._file)
                 )
+
+    def _handles(self, member: str, assigned: FieldSet, setter: Function, target: int) -> None:
+        """Note whose handler ``x->timer.function = target`` makes of a function."""
+        what = next((e.object for e in frameworks.builtin().of(member) if e.object), "")
+        if not what:
+            return
+        expression = _LAST_MEMBER.sub("", assigned.chain)
+        if assigned.type:
+            cls = self._classifier.owner_of(expression, setter.locals, assigned.type)
+        else:
+            cls = self._classifier.place(expression, setter.locals, setter.name).cls
+        if cls:
+            node = node_name(what, cls)
+            self._registrations.append(Registration(node, what, target, setter.line, self._file))
 
     def _taken_by(self, name: str) -> tuple[str, ...]:
         """The classes a function of the kernel leaves locked; a class stands for itself."""

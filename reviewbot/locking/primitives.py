@@ -35,6 +35,7 @@ class Role(StrEnum):
     REGISTER = "register"
     QUEUE = "queue"
     QUEUE_ALLOC = "queue-alloc"
+    CALL = "call"
 
 
 RESULT = -2
@@ -80,6 +81,8 @@ class Primitive:
     fixed_flags: str = ""
     nested: bool = False
     blocks: bool = False
+    drops: int = NONE
+    calls: tuple[str, ...] = ()
 
     @property
     def acquires(self) -> bool:
@@ -118,7 +121,7 @@ class Primitives(Mapping[str, Primitive]):
         self.flow_names = frozenset(
             entry.name
             for entry in self._by_name.values()
-            if entry.role not in (Role.SLEEP, Role.SIGNAL)
+            if (entry.role not in (Role.SLEEP, Role.SIGNAL) or entry.drops >= 0)
             and not (entry.role is Role.WAIT and entry.object)
         )
         """Calls whose order within a function matters; the others only need the call graph."""
@@ -174,7 +177,7 @@ _KEYS = {
     "names": list, "role": str, "header": str, "lock": str, "what": str, "arg": (int, str),
     "object": str, "below": str, "mode": str, "irq": str, "function": int, "thread": int,
     "table": int, "here": bool, "follow": bool, "queue": int, "queue-object": str, "flags": int,
-    "fixed-flags": str, "nested": bool, "blocks": bool,
+    "fixed-flags": str, "nested": bool, "blocks": bool, "drops": int, "calls": list,
 }  # fmt: skip
 
 
@@ -196,14 +199,18 @@ def _entries(table: Mapping[str, Any], where: str) -> Iterable[Primitive]:
     rest = {
         key.replace("-", "_"): value
         for key, value in table.items()
-        if key not in ("names", "role", "header", "arg")
+        if key not in ("names", "role", "header", "arg", "calls")
     }
+    rest["calls"] = tuple(f"struct {member}" for member in table.get("calls", ()))
     arg = table.get("arg", NONE)
     place = RESULT if arg == "result" else arg
     if not isinstance(place, int) or (arg != "result" and place < NONE):
         raise ConfigError(f'{where}: arg is a position or "result", not {arg!r}')
     for name in names:
         yield Primitive(name=name, role=role, header=table.get("header", ""), arg=place, **rest)
+
+
+_ABOUT_NOTHING = frozenset({Role.SLEEP, Role.QUEUE_ALLOC, Role.CALL})
 
 
 def _check(table: Mapping[str, Any], names: list[Any], role: Role, where: str) -> None:
@@ -213,7 +220,9 @@ def _check(table: Mapping[str, Any], names: list[Any], role: Role, where: str) -
     for key, allowed in (("mode", ("read", "write")), ("lock", KINDS)):
         if table.get(key, allowed[0]) not in allowed:
             raise ConfigError(f"{where}: {key!r} of a primitive is one of {', '.join(allowed)}")
-    if role not in (Role.SLEEP, Role.QUEUE_ALLOC) and not {"arg", "object", "here"} & table.keys():
+    if role is Role.CALL and "function" not in table:
+        raise ConfigError(f"{where}: a primitive that calls a function needs its position")
+    if role not in _ABOUT_NOTHING and not {"arg", "object", "here"} & table.keys():
         raise ConfigError(
             f"{where}: a primitive that is no sleep needs an 'arg', an 'object' or 'here'"
         )

@@ -44,6 +44,7 @@ class Record:
     given_back: set[str] = field(default_factory=set)
     optional: set[str] = field(default_factory=set)
     doubtful: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
     matched: set[tuple[int, str, str]] = field(default_factory=set)
     """(line, call, lock) of releases that found the function's own lock held."""
     unmatched: dict[tuple[int, str, str], Slip] = field(default_factory=dict)

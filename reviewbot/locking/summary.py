@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from reviewbot.locking import known as knowledge
 from reviewbot.locking.body import VOID
 from reviewbot.locking.effects import (
@@ -26,14 +28,15 @@ from reviewbot.locking.effects import (
     Exit,
     Fact,
     Held,
+    Point,
     Touch,
     Walk,
     When,
 )
 from reviewbot.locking.facts import Function
-from reviewbot.locking.names import lock_expression
+from reviewbot.locking.names import lock_expression, substitute
 from reviewbot.locking.primitives import CPU_OBJECTS, NONE, RESULT, Primitive, Primitives, Role
-from reviewbot.locking.symbols import Place
+from reviewbot.locking.symbols import UNKNOWN, Place
 
 MAX_EFFECTS = 6
 """A function that leaves more locks changed is no wrapper but a part of its caller."""
@@ -69,7 +72,11 @@ def primitive_effects(primitive: Primitive) -> Effects | None:
         return Effects(releases=(Effect(lock, primitive.lock, primitive.mode),))
     if primitive.role is Role.HELD:
         return Effects(holds=(Effect(lock, primitive.lock or "lock", primitive.mode),))
-    if primitive.role in (Role.WAIT, Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC):
+    if primitive.drops >= 0:
+        return Effects(drops=(f"${primitive.drops}",))
+    if primitive.role in (
+        Role.WAIT, Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC, Role.CALL,
+    ):  # fmt: skip
         return Effects()
     return None
 
@@ -81,14 +88,21 @@ def table_effects(primitives: Primitives) -> dict[str, Effects]:
 
 
 def summarize(
-    function: Function, walk: Walk, place_of: PlaceOf, primitives: Primitives
+    function: Function,
+    walk: Walk,
+    place_of: PlaceOf,
+    primitives: Primitives,
+    lookup: Callable[[str], Effects | None],
 ) -> Effects | None:
-    """What calling *function* does to its caller's locks; None for nothing."""
+    """What calling *function* does to its caller's locks; None for nothing.
+
+    *lookup* gives the effects of its own callees.
+    """
     if function.annotations and any(a.startswith("__cond_acquires") for a in function.annotations):
         return None
     found = _Summary(function, walk, place_of)
     holds = _asserted(walk.exits, place_of)
-    touches = tuple(dict.fromkeys(_touched(function, walk, place_of, primitives)))
+    touches = tuple(dict.fromkeys(_touched(function, walk, place_of, primitives, lookup)))
     if max(len(found.acquires), len(found.releases), len(holds)) > MAX_EFFECTS:
         return None
     effects = Effects(
@@ -98,6 +112,7 @@ def summarize(
         touches[:MAX_EFFECTS],
         tuple(sorted(found.doubts))[:MAX_EFFECTS],
         found.results,
+        tuple(sorted(_dropped(walk, place_of)))[:MAX_EFFECTS],
     )
     return effects if effects else None
 
@@ -259,20 +274,49 @@ def _portable(lock: str, hint: str, place_of: PlaceOf) -> tuple[str, str]:
     return (f"={cls}", cls) if cls and "on stack" not in cls else ("", "")
 
 
+def _dropped(walk: Walk, place_of: PlaceOf) -> Iterable[str]:
+    """Locks that are given back for a while and that only the caller can name.
+
+    Where the class can be told, it is known for each call whether that is while it is given back.
+    """
+    for lock in walk.dropped:
+        place = place_of(lock) if lock and lock[:1] != "=" else UNKNOWN
+        if place.param and not place.cls:
+            yield place.param
+
+
 def _touched(
-    function: Function, walk: Walk, place_of: PlaceOf, primitives: Primitives
+    function: Function,
+    walk: Walk,
+    place_of: PlaceOf,
+    primitives: Primitives,
+    lookup: Callable[[str], Effects | None],
 ) -> Iterable[Touch]:
     """Blocking calls on an object that reaches this function as a bare pointer."""
     for point in walk.points:
         primitive = primitives.get(point.name)
-        if primitive is None or not primitive.waits or primitive.arg < 0:
-            continue
+        if primitive is not None:
+            touches = _touches_of(primitive, point)
+        else:
+            effects = lookup(point.name)
+            touches = (
+                msgspec.structs.replace(
+                    touch, lock=substitute(touch.lock, point.args, function.locals)
+                )
+                for touch in (effects.touches if effects is not None else ())
+            )
+        for touch in touches:
+            expression = lock_expression(touch.lock, function.locals) if touch.lock else ""
+            place = place_of(expression) if expression else UNKNOWN
+            if place.param and not place.cls and expression not in point.released:
+                yield msgspec.structs.replace(touch, lock=place.param)
+
+
+def _touches_of(primitive: Primitive, point: Point) -> Iterable[Touch]:
+    """What a call of the table does to its argument, in the words of the caller."""
+    if primitive.waits and primitive.arg >= 0:
         argument = argument_of(primitive, point.args, point.result)
-        if not argument:
-            continue
-        place = place_of(lock_expression(argument, function.locals))
-        if place.param and not place.cls:
-            yield Touch(place.param, primitive.what, primitive.lock, primitive.mode, primitive.irq)
+        yield Touch(argument, primitive.what, primitive.lock, primitive.mode, primitive.irq)
 
 
 def argument_of(primitive: Primitive, args: tuple[str, ...], result: str) -> str:

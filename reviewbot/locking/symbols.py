@@ -264,6 +264,19 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 UNKNOWN = Place("", "", "")
 LOCAL_OBJECT = "on stack"
+CONTAINERS = frozenset(
+    f"struct {tag}"
+    for tag in (
+        "xarray", "idr", "ida", "sk_buff_head", "lockref", "klist", "rhashtable",
+        "wait_queue_head", "swait_queue_head", "atomic_notifier_head",
+        "blocking_notifier_head", "srcu_notifier_head", "percpu_counter", "ratelimit_state",
+    )
+)  # fmt: skip
+"""Types of include/linux that bring a lock of their own.
+
+It is one class for each place that such an object is declared at, as lockdep has it for
+each that initialises one: queues of different drivers have nothing to do with each other.
+"""
 
 
 class Classifier:
@@ -345,6 +358,9 @@ class Classifier:
             name = f"{ref.file}:{ref.name}" if ref.static else ref.name
             return Place(name, "", ref.type)
         place = self._typed(ref.type, path, "")
+        if self._tag(ref.type) in CONTAINERS and not ref.type.endswith("*"):
+            name = f"{ref.file}:{ref.name}" if ref.static else ref.name
+            return Place(".".join((name, *path)), "", place.type)
         if place.cls.startswith("anonymous "):  # a struct without a tag has but this object
             name = f"{ref.file}:{ref.name}" if ref.static else ref.name
             return Place(f"{name}.{place.cls.partition('.')[2]}", "", place.type)
@@ -408,6 +424,7 @@ class Classifier:
         struct = self._struct(tag)
         prefix = ""
         type_ = ""
+        owner = ""
         for place, name in enumerate(path):
             prefix = f"{prefix}.{name}" if prefix else name
             type_ = struct.fields.get(prefix, "") if struct is not None else ""
@@ -417,8 +434,12 @@ class Classifier:
                 return "", ""
             inner = self._tag(type_)
             if inner:
+                own = inner in CONTAINERS and not type_.endswith("*")
+                owner = f"{owner or self._class_tag(tag, struct)}.{prefix}" if own else ""
                 tag, struct, prefix = inner, self._struct(inner), ""
-        return f"{self._class_tag(tag, struct)}.{prefix}", type_
+        if tag in CONTAINERS and not owner:
+            return "", type_  # whose it is, only the caller knows
+        return f"{owner or self._class_tag(tag, struct)}.{prefix}", type_
 
     def _tag(self, kind: str) -> str:
         """The struct tag a type comes to through typedefs and pointers."""

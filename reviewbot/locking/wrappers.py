@@ -59,7 +59,7 @@ def function_refs(
 
 
 def wrapper_names(refs: Iterable[FunctionRef]) -> frozenset[str]:
-    """Names of functions after which a caller holds other locks than before."""
+    """Names of functions that change what a caller holds."""
     return frozenset(
         ref.name for ref in refs if ref.effects is not None and ref.effects.changes_held
     )
@@ -101,7 +101,7 @@ def summarize_file(
             walked[place] = clock = clock + 1
             vetted = classifier.vetted(function)
             walk = local.walk(vetted, lookup, classifier)
-            effects = local.effects_of(vetted, walk, classifier)
+            effects = local.effects_of(vetted, walk, lookup, classifier)
             number = numbers[place]
             keep(number, walk)
             before = out[number] if number in out else _known(symbols, path, function, number)

@@ -193,6 +193,14 @@ RULES: Sequence[Rule] = (
         plain=True,
     ),
     Rule(
+        "length",
+        f"{text.HAZARD_LINES} lines for each hazard",
+        _NETIQUETTE,
+        text.short,
+        _OWN,
+        plain=True,
+    ),
+    Rule(
         "characters",
         "no control or bidirectional characters",
         "CVE-2021-42574; RFC 5322, 2.2; RFC 2047, 5",

@@ -21,6 +21,7 @@ from reviewbot.kernel.model import (
     PrerequisiteState,
 )
 from reviewbot.report.clean import one_line, prose
+from reviewbot.report.headers import archive_link
 from reviewbot.report.model import Review
 from reviewbot.series.model import ReferenceKind, Series
 
@@ -132,9 +133,12 @@ def _prerequisite(result: PrerequisiteResult) -> str:
     kind, value = result.reference.kind, result.reference.value
     if result.message_id:
         what = "patch" if kind is ReferenceKind.PATCH_ID else "series"
-        return f'{what} "{prose(result.subject, 120)}" ({prose(result.message_id, 120)})'
-    shown = short_id(value) if kind is ReferenceKind.PATCH_ID else prose(value, 120)
-    return f"{kind.value} {shown}"
+        return f'{what} "{prose(result.subject, 120)}" ({archive_link(result.message_id)})'
+    if kind is ReferenceKind.MESSAGE_ID:
+        return archive_link(value)
+    return (
+        f"{kind.value} {short_id(value) if kind is ReferenceKind.PATCH_ID else prose(value, 120)}"
+    )
 
 
 def _outcome(result: PrerequisiteResult) -> str:
@@ -203,9 +207,9 @@ def _left_out(patch: PatchApplication) -> str:
 
 def _repaired(patch: PatchApplication, series: Series, which: str) -> str:
     damage = next((known.damage for known in series.patches if known.index == patch.index), None)
-    kinds = f" ({listed([kind.value for kind in damage.kinds])})" if damage else ""
-    proof = f"; proof of the repair: {prose(patch.repair_proof)}" if patch.repair_proof else ""
-    return f"the white space of {which} was damaged on its way{kinds} and was restored{proof}"
+    kinds = listed([kind.value for kind in damage.kinds]) if damage else "white space damaged"
+    proof = f"; proof: {prose(patch.repair_proof)}" if patch.repair_proof else ""
+    return f"{which}, {kinds} on its way{proof}"
 
 
 def _about_series(series: Series) -> Iterator[Fact]:

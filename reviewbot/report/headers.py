@@ -9,7 +9,9 @@ reply whose References are encoded words is in no thread.
 from __future__ import annotations
 
 import re
+import urllib.parse
 from collections.abc import Iterable
+from email.charset import SHORTEST, Charset
 from email.header import Header
 from email.utils import quote
 
@@ -24,6 +26,9 @@ RECIPIENTS_LIMIT = 128
 REFERENCES_LIMIT = 100
 """Ids kept of a long thread: the first, which names it, and the newest."""
 
+_ASCII, _UTF8 = Charset("us-ascii"), Charset("utf-8")
+# Who imports b4 has told the email package to send UTF-8 as it is.
+_UTF8.header_encoding = SHORTEST
 _MESSAGE_ID = re.compile(r"[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}")
 _ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -66,6 +71,12 @@ def references(ancestors: Iterable[str], answered: str) -> tuple[str, ...]:
     return (ids[0], *ids[-(REFERENCES_LIMIT - 1) :])
 
 
+def archive_link(message_id: str) -> str:
+    """Where a message-id leads (https://korg.docs.kernel.org/lore.html)."""
+    known = one_line(message_id, ADDRESS_LIMIT).encode("utf-8", "replace")
+    return f"https://lore.kernel.org/r/{urllib.parse.quote(known, safe='@')}"
+
+
 def text_header(name: str, value: str) -> str:
     """An unstructured header such as Subject, folded, encoded when it has to be.
 
@@ -98,7 +109,7 @@ def _mailbox(person: Identity) -> str:
 
 
 def _encoded(value: str, name: str) -> str:
-    charset = "us-ascii" if _is_plain(value) else "utf-8"
+    charset = _ASCII if _is_plain(value) else _UTF8
     header = Header(value, charset, maxlinelen=76, header_name=name, continuation_ws=" ")
     return header.encode(splitchars=" ", linesep="\n")
 

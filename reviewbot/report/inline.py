@@ -92,8 +92,13 @@ def file_diffs(application: Application | None) -> tuple[FileDiff, ...]:
     return tuple(found)
 
 
-def passages(hazard: Hazard, diffs: Sequence[FileDiff]) -> tuple[Passage, ...]:
-    """The hazard's sites under the hunks they concern, the worst first."""
+def passages(
+    hazard: Hazard, diffs: Sequence[FileDiff], limit: int = QUOTE_LINES
+) -> tuple[Passage, ...]:
+    """The hazard's sites under the hunks they concern, the worst first.
+
+    ``limit`` is the number of lines of one hunk that are quoted at most.
+    """
     spots: dict[tuple[int, str, str], tuple[_Spot | None, list[Site]]] = {}
     for site in hazard.sites:
         spot = _locate(hazard, site, diffs)
@@ -103,7 +108,7 @@ def passages(hazard: Hazard, diffs: Sequence[FileDiff]) -> tuple[Passage, ...]:
         sites.append(site)
         if held and spot:
             spots[key] = (replace(held, focus=held.focus | spot.focus), sites)
-    made = [_passage(spot, sites) for spot, sites in spots.values()]
+    made = [_passage(spot, sites, limit) for spot, sites in spots.values()]
     return tuple(sorted(made, key=lambda passage: min(map(_severity, passage.sites))))
 
 
@@ -120,7 +125,7 @@ def trimmed(lines: Sequence[str], keep: Iterable[int], limit: int = QUOTE_LINES)
         }
         if len(chosen) <= limit:
             break
-    shown = _closed(sorted(chosen)[:limit], len(lines))
+    shown = _closed(sorted(chosen)[:limit], len(lines), 3 if limit >= QUOTE_LINES else 1)
     quote: list[str] = []
     end = -1
     for number in shown:
@@ -133,11 +138,11 @@ def trimmed(lines: Sequence[str], keep: Iterable[int], limit: int = QUOTE_LINES)
     return tuple(quote)
 
 
-def _closed(numbers: Sequence[int], total: int) -> list[int]:
-    """The numbers and the short gaps between them: to leave out three lines saves little."""
+def _closed(numbers: Sequence[int], total: int, gap: int) -> list[int]:
+    """The numbers and the gaps between them that are too short to be worth leaving out."""
     closed: list[int] = []
     for start, end in pairwise((-1, *numbers, total)):
-        if end - start - 1 <= 3:
+        if end - start - 1 <= gap:
             closed += range(start + 1, end)
         closed.append(end)
     return closed[:-1]
@@ -341,10 +346,11 @@ def _severity(site: Site) -> int:
     return order.index(site.state)
 
 
-def _passage(spot: _Spot | None, sites: list[Site]) -> Passage:
+def _passage(spot: _Spot | None, sites: list[Site], limit: int) -> Passage:
     ordered = tuple(sorted(sites, key=_severity))
     if spot is None:
         return Passage(None, ordered[0].file, "", (), ordered)
     lines = [line.mark + line.text for line in spot.hunk.lines]
-    quote = (quoted(spot.hunk.header), *trimmed(lines, spot.focus))
+    told = sorted(spot.focus, key=lambda number: (lines[number][:1] not in "+-", number))
+    quote = (quoted(spot.hunk.header), *trimmed(lines, told[:limit], limit))
     return Passage(spot.file.patch, ordered[0].file, spot.file.title, quote, ordered)

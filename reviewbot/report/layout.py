@@ -2,8 +2,8 @@
 """Text in columns: paragraphs, labelled facts, lock chains and scenarios.
 
 Widths are those a terminal shows (wide characters count two), in columns.
-Prose has 72 (Documentation/process/submitting-patches.rst); a scenario, like
-lockdep's own, may take 76.  All functions are pure.
+Prose and scenarios have 72 (Documentation/process/submitting-patches.rst).  All
+functions are pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from reviewbot.locking.model import Step
 from reviewbot.report.clean import ELISION, prose
 
 PROSE_WIDTH = 72
-SCENARIO_WIDTH = 76
 CHAIN_LIMIT = 8
 """Steps of a chain that are printed; the JSON has all."""
 
@@ -27,6 +26,8 @@ LINE_LIMIT = 240
 _LABEL_WIDTH = 10
 _GAP = 3
 _NARROWEST = 6
+_TITLE = 16
+"""Columns of a longer heading that is wrapped rather than given room."""
 _WORD = re.compile(r"\S*\b(?:struct|union) \S+|\S+")
 """A word of prose; a lock class such as ``struct kvm.irq_lock`` is one."""
 _WORD_BYTES = 400
@@ -81,55 +82,86 @@ def chain_lines(steps: Sequence[Step], *, indent: int = 2) -> tuple[str, ...]:
     return tuple(" " * indent + line for line in shown)
 
 
+def trace_lines(steps: Sequence[Step], function: str = "", *, limit: int) -> tuple[str, ...]:
+    """A chain below a heading that names its first function, one step a line.
+
+    ``file:line: what [lock]``: where control is follows from the heading and from
+    the call before.  Where it does not, as after a call through a struct, the
+    function is named.  Of more than ``limit`` steps the middle is left out.
+    """
+    kept = list(enumerate(steps))
+    if len(kept) > limit:
+        head = limit // 2
+        kept = [*kept[:head], *kept[len(kept) - (limit - head - 1) :]]
+    lines: list[str] = []
+    known, last = {function}, -1
+    for number, step in kept:
+        if number != last + 1:
+            lines.append(f"  {ELISION}")
+            known = set()
+        called = step.what if step.function in known else f"{step.function}() calls {step.what}"
+        lock = f" [{step.lock}]" if step.lock else ""
+        indirect = f", by {step.indirect}" if step.indirect else ""
+        place = f"{step.file}:{step.line}: {called}{lock}{indirect}"
+        lines.append(f"  {prose(place, LINE_LIMIT)}")
+        known, last = {step.function, step.what}, number
+    return tuple(lines)
+
+
 def scenario_lines(
-    headers: Sequence[str], rows: Iterable[tuple[int, str]], *, width: int = SCENARIO_WIDTH
+    headers: Sequence[str], rows: Iterable[tuple[int, str]], *, width: int = PROSE_WIDTH
 ) -> tuple[str, ...]:
     """Contexts side by side, one event a row, as in "Possible unsafe locking scenario".
 
     ``rows`` are (0-based column, text); a column that is not there means the
-    last.  Text that does not fit is wrapped within its column.
+    last.  Nothing stands right of a row's text, so it may reach into the columns
+    there; what is too long for that is wrapped.
     """
-    if not headers:
-        return ()
     last = len(headers) - 1
-    cells = [(min(max(column, 0), last), text) for column, text in rows]
+    cells = [(min(max(column, 0), last), text) for column, text in rows] if headers else []
     if not cells:
         return ()
+    starts = _starts(headers, cells, width)
+    rooms = [
+        (starts[number + 1] - _GAP if number < last else width) - start
+        for number, start in enumerate(starts)
+    ]
+    titles = [_cell(title, room) for title, room in zip(headers, rooms, strict=True)]
+    rules = [["-" * min(4, max(map(columns, title)))] for title in titles]
+    lines = [*_row(titles, starts), *_row(rules, starts)]
+    for column, text in cells:
+        lines += (" " * starts[column] + line for line in _cell(text, width - starts[column]))
+    return tuple(lines)
+
+
+def _starts(
+    headers: Sequence[str], cells: Sequence[tuple[int, str]], width: int
+) -> tuple[int, ...]:
+    """Where columns begin: right of what stands left, or as far left as they need."""
     needs = [
         max(columns(text) for text in (header, *(text for at, text in cells if at == column)))
         for column, header in enumerate(headers)
     ]
-    widths = _share(needs, width - 2 - _GAP * last)
-    titles = [_cell(header, wide) for header, wide in zip(headers, widths, strict=True)]
-    rules = [["-" * min(4, max(map(columns, title)))] for title in titles]
-    lines = [*_row(titles, widths), *_row(rules, widths)]
-    for column, text in cells:
-        blank: list[list[str]] = [[] for _ in widths]
-        blank[column] = _cell(text, widths[column])
-        lines += _row(blank, widths)
-    return tuple(lines)
+    starts = [2]
+    for column in range(1, len(headers)):
+        title = min(columns(headers[column - 1]), _TITLE)
+        nearest = starts[-1] + max(title, _NARROWEST) + _GAP
+        natural = starts[-1] + needs[column - 1] + _GAP
+        fitting = max(nearest, min(natural, width - needs[column]))
+        after = len(headers) - column - 1
+        starts.append(min(fitting, width - _NARROWEST - after * (_NARROWEST + _GAP)))
+    return tuple(starts)
 
 
-def _row(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
+def _row(cells: Sequence[Sequence[str]], starts: Sequence[int]) -> list[str]:
     lines = []
     for number in range(max(map(len, cells))):
-        line, at = "", 2
-        for cell, width in zip(cells, widths, strict=True):
+        line = ""
+        for cell, start in zip(cells, starts, strict=True):
             if number < len(cell):
-                line += " " * (at - columns(line)) + cell[number]
-            at += width + _GAP
+                line += " " * (start - columns(line)) + cell[number]
         lines.append(line)
     return lines
-
-
-def _share(needs: Sequence[int], space: int) -> list[int]:
-    """Give narrow columns what they need, and the wide ones equal parts of the rest."""
-    widths = [0] * len(needs)
-    left = space
-    for done, column in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
-        widths[column] = max(_NARROWEST, min(needs[column], left // (len(needs) - done)))
-        left -= widths[column]
-    return widths
 
 
 def _cell(text: str, width: int) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from reviewbot import __version__
 from reviewbot.errors import ExitStatus
 from reviewbot.kernel.model import Application, Base
-from reviewbot.locking.model import ChangeState, Hazard, Stats, Verdict
+from reviewbot.locking.model import ChangeState, Hazard, HazardKind, Stats, Verdict
 from reviewbot.report.excerpts import Excerpts
 from reviewbot.series.model import Series
 
@@ -49,6 +49,26 @@ class Since:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A hazard that is not reported, as people on the list said that it is none."""
+
+    id: str
+    kind: HazardKind
+    classes: tuple[str, ...]
+    reason: str
+    """Theirs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """One of the ``suppressed`` of ``reviewbot.review/1``."""
+        return {
+            "id": self.id,
+            "kind": self.kind.value,
+            "classes": list(self.classes),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """A series, the base it was tried on, what came of applying it, and the verdict."""
 
@@ -67,6 +87,7 @@ class Review:
     """The source that the hazards' chains go through."""
     since: Since | None = None
     """What became of the hazards of an older version that was reviewed, if one was."""
+    suppressed: tuple[Suppressed, ...] = ()
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -87,6 +108,7 @@ class Review:
             "verdict": self.verdict.value,
             "reason": self.reason,
             "hazards": [hazard.to_dict() for hazard in self.hazards],
+            "suppressed": [hazard.to_dict() for hazard in self.suppressed],
             "stats": self.stats.to_dict(),
             "since": self.since.to_dict() if self.since else None,
             "tool": {"name": "reviewbot", "version": self.tool_version},

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from markupsafe import Markup
 
 from reviewbot.locking.model import ChangeState, Hazard
 from reviewbot.report.clean import one_line
 from reviewbot.report.facts import numbered
-from reviewbot.report.headers import is_message_id
+from reviewbot.report.headers import archive_link, is_message_id
 from reviewbot.report.headline import TITLES, headline
 from reviewbot.report.inline import FileDiff, file_diffs
 from reviewbot.report.model import Review
@@ -38,8 +37,6 @@ from reviewbot.series.model import Series
 
 HAZARDS_SHOWN = 20
 PATCHES_SHOWN = 40
-ARCHIVE = "https://lore.kernel.org/r/"
-"""Where a message-id leads (https://korg.docs.kernel.org/lore.html)."""
 
 _ORDER = (ChangeState.INTRODUCED, ChangeState.REMAINING, ChangeState.REMOVED)
 
@@ -111,12 +108,11 @@ def render_page(review: Review) -> str:
 def _series(series: Series) -> SeriesView:
     posted = bool(series.cover or series.patches)
     author = series.head.author if posted else None
-    mailed = is_message_id(series.message_id)
     return SeriesView(
         subject=one_line(series.subject),
         author=one_line(author.name or author.address) if author is not None else "",
         message_id=one_line(series.message_id),
-        link=f"{ARCHIVE}{quote(series.message_id, safe='@')}" if mailed else "",
+        link=archive_link(series.message_id) if is_message_id(series.message_id) else "",
         version=series.version,
         patches=tuple(
             (numbered(patch.index, series), one_line(patch.subject, 160))

@@ -29,8 +29,10 @@ from reviewbot.report.envelope import (
     message_id,
     rule,
 )
+from reviewbot.report.facts import listed, numbered
 from reviewbot.report.headers import (
     address_header,
+    archive_link,
     id_header,
     is_message_id,
     references,
@@ -39,8 +41,10 @@ from reviewbot.report.headers import (
 )
 from reviewbot.report.letter import Situation, read_letter
 from reviewbot.report.model import Review
+from reviewbot.report.norms.text import allowed_lines
+from reviewbot.report.remarks import DETAILS
 from reviewbot.report.templates import environment
-from reviewbot.report.view import view
+from reviewbot.report.view import ReviewView, view
 from reviewbot.series.addresses import canonical
 from reviewbot.series.model import Identity
 
@@ -128,12 +132,23 @@ def render_text(review: Review, sender: Sender, said: Answer | None = None) -> s
     ``said`` is what one of several answers is about; all of it if it is not given.
     """
     about = replace(review, hazards=said.hazards) if said else review
+    text = ""
+    for detail in DETAILS:
+        text = _filled(view(about, detail, said.patch if said else None), review, sender, said)
+        if text.count("\n") <= allowed_lines(text):
+            break
+    return text
+
+
+def _filled(shown: ReviewView, review: Review, sender: Sender, said: Answer | None) -> str:
+    elsewhere = said.elsewhere if said else ()
     text = (
         environment()
         .get_template("reply.txt.j2")
         .render(
-            review=view(about),
-            elsewhere=said.elsewhere if said else (),
+            review=shown,
+            elsewhere=listed([numbered(patch, review.series) for patch in elsewhere]),
+            credit=_credit(review, sender, said),
             sender={
                 "operator": one_line(sender.operator),
                 "contact": one_line(sender.contact),
@@ -144,6 +159,20 @@ def render_text(review: Review, sender: Sender, said: Answer | None = None) -> s
     body, _, footer = text.strip("\n").rpartition("\n-- \n")
     footer = re.sub(r"\n{2,}", "\n", footer.strip("\n"))
     return _BLANK_LINES.sub("\n\n", f"{body}\n\n-- \n{footer}\n")
+
+
+def _credit(review: Review, sender: Sender, said: Answer | None) -> dict[str, str] | None:
+    """Tags for a fix of what the series did not bring; none if no mail would be posted."""
+    answered = (said or answer(review)).envelope
+    if not is_message_id(answered.message_id):
+        return None
+    link = archive_link(message_id(review, sender.domain, _apart(said)))
+    return {"by": one_line(f"{sender.name} <{sender.address}>"), "link": link}
+
+
+def _apart(said: Answer | None) -> int | None:
+    """The patch that tells one of several answers from the others."""
+    return said.patch if said and said.elsewhere else None
 
 
 def render_reply(
@@ -175,13 +204,12 @@ def _reply(
     in_reply_to = answered.message_id if is_message_id(answered.message_id) else ""
     own = replace(policy or _TO_ALL, own=(policy or _TO_ALL).own | {sender.address})
     audience = rule(review, policy).audience if policy else Audience.ALL
-    apart = said.patch if said.elsewhere else None
     return Reply(
         sender=sender.identity,
         distribution=distribute(answered, own, audience),
         subject=reply_subject(answered.subject),
         date=date or datetime.now(UTC),
-        message_id=message_id(review, sender.domain, apart),
+        message_id=message_id(review, sender.domain, _apart(said)),
         in_reply_to=in_reply_to,
         references=references(answered.references, in_reply_to) if in_reply_to else (),
         body=render_text(review, sender, said),

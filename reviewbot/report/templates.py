@@ -71,7 +71,7 @@ def _soft(text: str) -> Markup:
 
 
 def _prose(text: str) -> str:
-    return "\n".join(wrap(text)) + "\n"
+    return "".join(f"{line}\n" for line in wrap(text))
 
 
 def _fact(text: str, label: str) -> str:

@@ -22,6 +22,7 @@ from reviewbot.kernel.mirror import Mirror
 from reviewbot.kernel.model import Application
 from reviewbot.locking.index import Settings
 from reviewbot.locking.primitives import with_extra
+from reviewbot.report.envelope import Policy
 from reviewbot.report.reply import Sender
 from reviewbot.review import Options
 from reviewbot.series.model import Prerequisite, Series
@@ -47,6 +48,8 @@ class Setup:
     """The configuration's own locking calls, as they stand there."""
     where: str = ""
     """Where they stand, for messages."""
+    policy: Policy = field(default_factory=Policy)
+    """Who gets the replies to this list's series."""
 
     def options(self, prerequisites: tuple[Prerequisite, ...] = ()) -> Options:
         """The same as a review wants it."""
@@ -98,6 +101,10 @@ class Request:
     """What the steps before it have made."""
     before: bytes = b""
     """The result of the review of the newest older version, if there was one."""
+    silent: tuple[str, ...] = ()
+    """Addresses that get no mail."""
+    suppressed: dict[str, str] = field(default_factory=dict)
+    """By id, the hazards that people say are none, and why."""
     network: bool = False
     """Whether a base may be fetched; every other step has no network."""
 

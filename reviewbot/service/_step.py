@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +26,11 @@ from reviewbot.kernel.model import ApplyState, Base
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.index import quiet
 from reviewbot.locking.trees import Prepared, consult, prepare
+from reviewbot.report.envelope import Dispatch, rule
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
 from reviewbot.report.reply import checked, render_reply
+from reviewbot.report.suppress import suppress
 from reviewbot.review import applied, changed_trees, review_on, settle_base
 from reviewbot.service._protocol import Answer, Fetched, Request, Task, Tried, decode, encode
 from reviewbot.service.failures import failure_of, is_full
@@ -85,8 +87,8 @@ def check(request: Request) -> Review:
 
 def render(request: Request) -> Outcome:
     """The reply, and all else that is kept; no reply that would repeat an older one."""
-    review = decode(request.made[Step.CHECK], Review)
-    memory = _memory(request.before)
+    review = suppress(decode(request.made[Step.CHECK], Review), request.suppressed)
+    memory = _memory(request.before, request.suppressed)
     if memory is None:
         return _outcome(review, review.reason, _reply(review, request))
     if tells_nothing_new(memory, review):
@@ -96,9 +98,9 @@ def render(request: Request) -> Outcome:
     return _outcome(review, review.reason, _reply(review, request))
 
 
-def _memory(result: bytes) -> Memory | None:
+def _memory(result: bytes, suppressed: Collection[str]) -> Memory | None:
     try:
-        return recall(msgspec.json.decode(result)) if result else None
+        return recall(msgspec.json.decode(result), suppressed) if result else None
     except msgspec.ValidationError:
         return None  # of a program that kept less
 
@@ -118,12 +120,24 @@ def _outcome(review: Review, reason: str, reply: Reply | None) -> Outcome:
 
 
 def _reply(review: Review, request: Request) -> Reply:
-    mail = render_reply(review, request.setup.sender, date=request.date)
+    """The mail; one that goes to nobody is as if it went to all, for the operator to read."""
+    setup, date = request.setup, request.date
+    policy = replace(setup.policy, silent=frozenset(request.silent))
+    ruling = rule(review, policy)
+    dispatch, why = ruling.dispatch, ruling.why
+    to_all = render_reply(review, setup.sender, date=date)
+    mail = to_all
+    if dispatch is not Dispatch.KEEP:
+        mail = render_reply(review, setup.sender, date=date, policy=policy)
+    if not mail.distribution.recipients:
+        mail, dispatch, why = to_all, Dispatch.KEEP, "nobody is left to write to"
     return Reply(
         message_id=mail.message_id,
         subject=mail.subject,
         recipients=tuple(person.address for person in (*mail.to, *mail.cc)),
         mail=checked(mail),
+        dispatch=dispatch,
+        why=why,
     )
 
 

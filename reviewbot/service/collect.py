@@ -17,6 +17,7 @@ from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Group, Post, Reason, ReviewState
 from reviewbot.service.state import mail, reviews
 from reviewbot.service.state.model import MessageRecord, ReviewRecord
+from reviewbot.service.state.quiet import is_stopped
 from reviewbot.service.state.store import State
 from reviewbot.service.threads import fingerprint, groups, is_due
 
@@ -166,6 +167,9 @@ def _queue_one(this: _Pass, group: Group, record: ReviewRecord) -> bool:
     members = [this.posts[message] for message in (*group.messages, *group.borrowed)]
     scope = this.scope_of(this.records[group.messages[0]].source)
     scope = replace(scope, earlier=_earlier(this, record))
+    if stopped := is_stopped(this.state, record):
+        _decline(this, record, stopped)
+        return False
     decision = decide_series(members, scope)
     if not decision.ours:
         reason = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason

@@ -49,9 +49,15 @@ class Event(StrEnum):
     RESUBMITTED = "review.resubmitted"
     TROUBLE = "service.trouble"
     """With what the service itself stands on, such as its database."""
+    MAIL = "mail.changed"
+    """A letter of ours on its way out."""
+    MAIL_DOUBT = "mail.doubt"
+    BOUNCED = "mail.bounced"
     FETCHED = "tree.fetched"
     FETCH_FAILED = "tree.failed"
     READ = "tree.read"
+    OBEYED = "command.obeyed"
+    IGNORED = "command.ignored"
 
 
 class Observer(Protocol):

@@ -8,7 +8,7 @@ gone only if v3 removes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -59,12 +59,14 @@ class Memory(msgspec.Struct, frozen=True):
     hazards: tuple[OldHazard, ...] = ()
 
 
-def recall(result: Mapping[str, Any]) -> Memory:
-    """The memory in a stored review.
+def recall(result: Mapping[str, Any], suppressed: Collection[str] = ()) -> Memory:
+    """The memory in a stored review, without the hazards that are known to be none.
 
     Raises :class:`msgspec.ValidationError` if it is none.
     """
-    return msgspec.convert(result, Memory)
+    memory = msgspec.convert(result, Memory)
+    kept = tuple(hazard for hazard in memory.hazards if hazard.id not in suppressed)
+    return msgspec.structs.replace(memory, hazards=kept)
 
 
 def since(memory: Memory, review: Review) -> Since | None:

@@ -128,6 +128,7 @@ class _FromState(Collector):
         yield _by("reviewbot_messages", "Messages seen, by decision.", "reason", seen.messages)
         yield _by("reviewbot_mails", "Replies by state.", "state", _all(OutboxState, seen.outbox))
         yield from _sources(seen)
+        yield from _lists(seen)
 
 
 def _sources(seen: Overview) -> Iterable[Metric]:
@@ -145,6 +146,27 @@ def _sources(seen: Overview) -> Iterable[Metric]:
             good.add_metric([source.name], source.last_good.timestamp())
     yield up
     yield good
+
+
+def _lists(seen: Overview) -> Iterable[Metric]:
+    posted = GaugeMetricFamily(
+        "reviewbot_list_hazards", "Hazards posted to a list, each once.", labels=["list"]
+    )
+    wrong = GaugeMetricFamily(
+        "reviewbot_list_false_positives",
+        "Those of them that people said are none.",
+        labels=["list"],
+    )
+    muted = GaugeMetricFamily(
+        "reviewbot_list_muted", "Whether no reply is mailed to a list.", labels=["list"]
+    )
+    for share in seen.shares:
+        posted.add_metric([share.list], share.posted)
+        wrong.add_metric([share.list], share.false_positives)
+        muted.add_metric([share.list], float(bool(share.muted)))
+    yield posted
+    yield wrong
+    yield muted
 
 
 def _all(kind: type[StrEnum], counts: Mapping[Any, int]) -> Mapping[StrEnum, int]:

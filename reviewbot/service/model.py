@@ -251,5 +251,44 @@ PASSING = frozenset(
 class OutboxState(StrEnum):
     """Where a reply is on its way out."""
 
+    KEPT = "kept"
+    """The list's configuration lets it go to nobody."""
     WAITING = "waiting"
     """Nobody has decided about it yet."""
+    APPROVED = "approved"
+    """It goes out when its time has come."""
+    REJECTED = "rejected"
+    SENDING = "sending"
+    """It may be on the wire; found so after a crash, it is in doubt."""
+    SENT = "sent"
+    PARTLY_SENT = "partly sent"
+    """Some recipients were refused for good."""
+    IN_DOUBT = "in doubt"
+    """Nobody knows whether the server took it; it is not sent again unless a person says so."""
+    FAILED = "failed"
+
+
+class Fate(StrEnum):
+    """What became of a reply on its way to one address."""
+
+    TRYING = "trying"
+    TAKEN = "taken"
+    """The server has taken it on."""
+    DEFERRED = "deferred"
+    """Not now: it is tried again."""
+    REFUSED = "refused"
+    LEFT_OUT = "left out"
+    """Not even tried."""
+    BOUNCED = "bounced"
+    """Taken, and returned later."""
+
+
+class AddressState(StrEnum):
+    """Why an address gets no mail."""
+
+    DEAD = "dead"
+    """Mail to it came back."""
+    MUTED = "muted"
+    """The operator wants it so."""
+    OPTED_OUT = "opted out"
+    """Whoever reads it wants it so."""

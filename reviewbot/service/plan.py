@@ -10,6 +10,7 @@ from reviewbot.config import Config
 from reviewbot.errors import ConfigError
 from reviewbot.kernel.check import ApplyLimits
 from reviewbot.kernel.repository import Repository
+from reviewbot.report.envelope import policy_of
 from reviewbot.report.reply import Sender
 from reviewbot.service._protocol import ChildLimits, Setup
 from reviewbot.service.decide import Scope
@@ -75,6 +76,7 @@ def _setup(config: Config, name: str) -> Setup:
         remotes=dict(config.remote),
         primitives=tuple(dict(table.entries) for table in config.primitives),
         where=config.primitives[0].where if config.primitives else "",
+        policy=policy_of(name, config.list, own=(sender.address,), bots=config.service.bots),
     )
 
 

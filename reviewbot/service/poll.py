@@ -18,6 +18,7 @@ from reviewbot.service.sources.errors import SourceError
 from reviewbot.service.state import mail
 from reviewbot.service.state.model import Received
 from reviewbot.service.state.store import State
+from reviewbot.service.talk.overhear import overhear
 
 FIRST_DELAY = 30.0
 """Seconds after which a source that failed is tried again; each time twice as long."""
@@ -60,7 +61,7 @@ def poll(
             if not batch.more:
                 break
     except SourceError as error:
-        _put_off(state, source.name, error, observer, first_delay)
+        put_off(state, source.name, error, observer, first_delay)
         return news
     observer.event(Event.POLLED, source=source.name, messages=count, news=news)
     return news
@@ -68,6 +69,9 @@ def poll(
 
 def _take_in(state: State, name: str, batch: Batch, scope: Scope, observer: Observer) -> int:
     received = [read(arrival, scope) for arrival in batch.arrivals]
+    # Before the batch counts as stored, so that a crash loses no command.
+    for arrival, message in zip(batch.arrivals, received, strict=True):
+        overhear(state, message, arrival.raw)
     for message in received:
         if message.decision.reason is Reason.UNREADABLE:
             told = {"where": message.where, "reason": message.decision.detail}
@@ -93,9 +97,14 @@ def _name_of(raw: bytes) -> str:
     return found[1].decode() if found else f"unreadable-{sha256(raw).hexdigest()[:24]}"
 
 
-def _put_off(
-    state: State, name: str, error: SourceError, observer: Observer, first_delay: float
+def put_off(
+    state: State,
+    name: str,
+    error: SourceError,
+    observer: Observer,
+    first_delay: float = FIRST_DELAY,
 ) -> None:
+    """Leave a source that failed alone for a while, and write that down."""
     failures = mail.source(state, name).failures
     delay = min(MAX_DELAY, first_delay * 2 ** min(failures, _DOUBLINGS))
     delay = max(delay, min(error.retry_after or 0.0, _FAR.total_seconds()))

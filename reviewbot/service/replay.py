@@ -24,7 +24,7 @@ from reviewbot.service.headers import Headers
 from reviewbot.service.log import Observer
 from reviewbot.service.model import Arrival, Batch
 from reviewbot.service.serve import Pace, Service
-from reviewbot.service.sources._mbox import entries
+from reviewbot.service.sources.mboxes import entries
 from reviewbot.service.state.store import State
 
 NAME = "replay"

@@ -26,10 +26,15 @@ from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Source
 from reviewbot.service.plan import Paths, plan_of, scope_of
 from reviewbot.service.poll import FIRST_DELAY, is_due, poll
+from reviewbot.service.posting.bouncebox import read_bounces
+from reviewbot.service.posting.open import open_office
+from reviewbot.service.posting.postman import Postman
 from reviewbot.service.scratch import scratch, sweep
 from reviewbot.service.state import mail, progress, reviews
 from reviewbot.service.state.store import State
 from reviewbot.service.steps import Steps
+from reviewbot.service.talk.answer import answer_all
+from reviewbot.service.talk.desk import desk_of
 from reviewbot.service.watch import BEAT, SILENCE, Watch
 from reviewbot.service.work import Work
 
@@ -37,6 +42,8 @@ _TIDY = 3600.0
 _DEADLINES = 10.0
 """Seconds between two looks for series whose time is up."""
 _TICK = 1.0
+_POST = 5.0
+"""Seconds between two looks for letters that may be sent."""
 _WAIT = 30.0
 """Seconds that a source is asked to wait for news at once, so that it notices the end."""
 
@@ -76,6 +83,7 @@ class Service:
         self._pace = pace or Pace()
         self._paths = Paths(config)
         self._plan = replace(plan_of(config), first_delay=self._pace.retry)
+        self._desk = desk_of(config, state, self._plan.setup)
         self._watch = Watch(state, self._pace.silence)
         self._nursery = Nursery()
         self._steps = Steps(state, self._plan, self._watch.id, observer, self._nursery)
@@ -109,11 +117,14 @@ class Service:
         Raises :class:`ReviewbotError` for what makes work impossible from the start, or
         if a part of the service dies.
         """
+        postman = Postman(self._state, open_office(self._config), self._observer)
         with self._running():
             for source in self._sources:
                 self._start(self._follow, source)
+            self._start(self._post, postman)
             self._begin()
             self._start(self._refresh)
+            self._start(self._answer)
             self._attend()
 
     def run_once(self) -> None:
@@ -121,6 +132,7 @@ class Service:
         with self._running():
             for source in self._sources:
                 self._try(self._poll, source)
+            self._try(answer_all, self._state, self._desk, self._observer)
             self._begin()
             self._group()
             self._work.mend()
@@ -217,21 +229,39 @@ class Service:
     def _poll(self, source: Source) -> int:
         if not is_due(self._state, source.name):
             return 0
+        limit = self._config.service.batch
+        if source.name == self._config.post.bounces:
+            read_bounces(self._state, source, self._observer, limit=limit, go_on=self._goes_on)
+            return 0
         return poll(
             self._state,
             source,
             scope_of(self._config, self._paths, source.name),
             self._observer,
-            limit=self._config.service.batch,
-            go_on=lambda: not self._stop.is_set(),
+            limit=limit,
+            go_on=self._goes_on,
             first_delay=self._pace.retry,
         )
+
+    def _goes_on(self) -> bool:
+        return not self._stop.is_set()
+
+    def _post(self, postman: Postman) -> None:
+        """Send what may be sent; a letter under way when the service ends is in doubt."""
+        while not self._stop.is_set():
+            self._try(postman.round, self._goes_on)
+            self._stop.wait(_POST)
 
     def _show_life(self) -> None:
         while not self._stop.is_set():
             if self._try(self._work.keep_up):
                 sweep(Path(tempfile.gettempdir()).parent)
             self._stop.wait(self._pace.beat)
+
+    def _answer(self) -> None:
+        """Look at what was asked for; name service and archive take their time."""
+        while not self._stop.wait(_DEADLINES):
+            self._try(answer_all, self._state, self._desk, self._observer)
 
     def _refresh(self) -> None:
         while not self._stop.wait(self._pace.mend):

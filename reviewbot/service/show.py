@@ -7,7 +7,7 @@ Pure: records in, text or rows out.  Everything that a stranger wrote goes throu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -16,6 +16,7 @@ from typing import Any
 from reviewbot.report.clean import one_line
 from reviewbot.service.model import ReviewState
 from reviewbot.service.state.model import Overview, ReviewRecord, SourceRecord, Story
+from reviewbot.service.talk.model import CommandRecord, Share
 
 SCHEMA = "reviewbot.status/1"
 _TITLE = 60
@@ -60,24 +61,39 @@ def span(length: timedelta) -> str:
     return "now"
 
 
-def overview_text(seen: Overview, now: datetime) -> str:
+Fact = tuple[str, str]
+"""A label of one word, and what is to be said."""
+
+
+def as_text(facts: Iterable[Fact]) -> str:
+    """Facts for a terminal, one a line."""
+    return "\n".join(f"{label:<10}{said}" for label, said in facts)
+
+
+def overview_facts(seen: Overview, now: datetime) -> Iterator[Fact]:
     """The service in a few lines."""
     waiting = f", the oldest for {span(now - seen.oldest)}" if seen.oldest is not None else ""
-    lines = [
-        f"reviews   {_counts(seen.reviews) or 'none yet'}{waiting}",
-        f"verdicts  {_counts(seen.verdicts) or 'none yet'}",
-    ]
+    yield "reviews", f"{_counts(seen.reviews) or 'none yet'}{waiting}"
+    yield "verdicts", _counts(seen.verdicts) or "none yet"
     if seen.failures:
-        lines.append(f"failures  {_counts(seen.failures)}")
-    lines += [
-        f"messages  {_counts(seen.messages) or 'none yet'}",
-        f"outbox    {_counts(seen.outbox) or 'empty'}",
-    ]
+        yield "failures", _counts(seen.failures)
+    yield "messages", _counts(seen.messages) or "none yet"
+    yield "outbox", _counts(seen.outbox) or "empty"
     if seen.seconds:
-        steps = ", ".join(f"{step.value} {mean:.1f} s" for step, mean in seen.seconds.items())
-        lines.append(f"steps     {steps}")
-    lines += [f"source    {source_text(source, now)}" for source in seen.sources]
-    return "\n".join(lines)
+        yield "steps", ", ".join(f"{step} {mean:.1f} s" for step, mean in seen.seconds.items())
+    for share in seen.shares:
+        yield "list", share_text(share)
+    for source in seen.sources:
+        yield "source", source_text(source, now)
+
+
+def share_text(share: Share) -> str:
+    """How often a list was told what is none, in one line."""
+    muted = f"; muted: {one_line(share.muted)}" if share.muted else ""
+    return (
+        f"{share.list}: {share.false_positives} false positives in {share.posted} hazards posted"
+        f" ({share.rate:.0%}){muted}"
+    )
 
 
 def source_text(source: SourceRecord, now: datetime) -> str:
@@ -94,36 +110,51 @@ def source_text(source: SourceRecord, now: datetime) -> str:
     )
 
 
-def story_text(story: Story, now: datetime) -> str:
-    """Everything known about one message and its series."""
-    return "\n".join(_story(story, now))
-
-
-def _story(story: Story, now: datetime) -> Iterator[str]:
+def story_facts(story: Story, now: datetime) -> Iterator[Fact]:
+    """Everything known about one message and its series but what happened to it when."""
     message, review = story.message, story.review
-    yield f"message   <{one_line(message.message_id)}>"
-    yield f"subject   {one_line(message.subject)}"
-    yield f"from      {one_line(message.author)}"
-    yield f"received  {_date(message.received)} from {message.source}, {one_line(message.where)}"
+    yield "message", f"<{one_line(message.message_id)}>"
+    yield "subject", one_line(message.subject)
+    yield "from", one_line(message.author)
+    yield "received", f"{_date(message.received)} from {message.source}, {one_line(message.where)}"
     detail = f": {one_line(message.detail)}" if message.detail else ""
-    yield f"decision  {message.reason.value}{detail}"
+    yield "decision", f"{message.reason.value}{detail}"
     if review is None:
         return
     shown = row(review, now)
     verdict = f", {shown.verdict}" if shown.verdict else ""
-    yield f"review    {shown.id}, {shown.state}{verdict}: {shown.why}"
-    yield f"series    {shown.title}, {len(story.messages)} mails for {review.expected} patches"
+    yield "review", f"{shown.id}, {shown.state}{verdict}: {shown.why}"
+    yield "series", f"{shown.title}, {len(story.messages)} mails for {review.expected} patches"
     if review.base:
-        yield f"base      {review.base}"
+        yield "base", review.base
     for hazard in story.hazards:
         patch = f" with patch {hazard.patch}" if hazard.patch is not None else ""
-        yield f"hazard    {hazard.hazard} {hazard.state.value}{patch}: {', '.join(hazard.classes)}"
+        yield "hazard", f"{hazard.hazard} {hazard.state.value}{patch}: {', '.join(hazard.classes)}"
     for letter in story.letters:
-        yield f"reply     <{letter.message_id}> {letter.state.value}"
+        yield "reply", f"<{letter.message_id}> {letter.state.value}"
+    for command in story.commands:
+        yield "command", f"<{one_line(command.message_id)}> {_command(command)}"
+
+
+def _command(command: CommandRecord) -> str:
+    """Who asked for what, and what became of it."""
+    verbs = ", ".join(one.verb.value for one in command.commands) or "nothing that counts"
+    became = f"{command.state.value}: {one_line(command.reason)}".removesuffix(": ")
+    return f"{one_line(command.author)} asked for {verbs}; {became}"
+
+
+def story_events(story: Story) -> Iterator[Fact]:
+    """What happened to a series, each with its date."""
     for event in story.events:
         reason = f": {one_line(event.reason)}" if event.reason else ""
         change = f"{event.before} -> {event.after}" if event.before else event.after
-        yield f"{_date(event.at)}  {event.kind.value} {change}{reason}"
+        yield _date(event.at), f"{event.kind.value} {change}{reason}"
+
+
+def story_text(story: Story, now: datetime) -> str:
+    """Everything known about one message and its series."""
+    events = (f"{date}  {said}" for date, said in story_events(story))
+    return "\n".join([as_text(story_facts(story, now)), *events])
 
 
 def plain(value: Any) -> Any:

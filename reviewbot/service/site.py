@@ -40,8 +40,8 @@ def _overview(state: State, metrics: Metrics) -> Page:
         (show.row(review, now), f"/series/{quote(review.head, safe='@')}")
         for review in queries.list_reviews(state, limit=_LATEST)
     ]
-    words = show.overview_text(queries.overview(state), now)
-    return _page(title="reviewbot", text=words, rows=rows, health=metrics.health())
+    facts = show.overview_facts(queries.overview(state), now)
+    return _page(title="reviewbot", facts=list(facts), rows=rows, health=metrics.health())
 
 
 def _series(state: State, msgid: str) -> Page:
@@ -49,9 +49,12 @@ def _series(state: State, msgid: str) -> Page:
     if story is None:
         return text("No mail with this Message-ID was seen.", HTTPStatus.NOT_FOUND)
     title = story.review.title if story.review is not None else story.message.subject
-    words = show.story_text(story, state.clock.now())
-    letters = list(_letters(state, story))
-    return _page(title=visible(title), text=words, story=story, letters=letters)
+    return _page(
+        title=visible(title),
+        facts=list(show.story_facts(story, state.clock.now())),
+        events=list(show.story_events(story)),
+        letters=list(_letters(state, story)),
+    )
 
 
 def _letters(state: State, story: Story) -> Iterator[dict[str, str]]:
@@ -73,7 +76,7 @@ def _health(metrics: Metrics) -> Page:
 
 
 def _page(**values: Any) -> Page:
-    blank: dict[str, Any] = {"story": None, "rows": [], "letters": [], "health": None}
+    blank: dict[str, Any] = {"rows": [], "events": [], "letters": [], "health": None}
     css, _ = style()
     made = html_environment().get_template("status.html.j2")
     return Page(made.render(**blank | values, css=css, version=__version__).encode())

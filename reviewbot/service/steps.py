@@ -30,7 +30,7 @@ from reviewbot.service.failures import StepError, failure_of
 from reviewbot.service.gather import gather
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import PASSING, FailureKind, ReviewState, Step
-from reviewbot.service.state import mail, progress, queries, reviews
+from reviewbot.service.state import addresses, mail, progress, queries, quiet, reviews
 from reviewbot.service.state.model import Failure, Outcome, ReviewRecord
 from reviewbot.service.state.store import State, StateError
 
@@ -115,9 +115,14 @@ class Steps:
             date=self._state.clock.now(),
             made=made,
             before=self._before(record) if step is Step.RENDER else b"",
+            suppressed=self._suppressed(record) if step is Step.RENDER else {},
+            silent=self._silent() if step is Step.RENDER else (),
             network=step is Step.BASE and bool(setup.remotes),
         )
         return self._nursery.take(request, self.leave)
+
+    def _silent(self) -> tuple[str, ...]:
+        return tuple(record.address for record in addresses.silent(self._state))
 
     def _before(self, record: ReviewRecord) -> bytes:
         """The result of the newest older version's review, empty if there is none."""
@@ -125,6 +130,9 @@ class Steps:
         done = [each for each in older if each.state is ReviewState.DONE]
         newest = max(done, key=lambda each: (each.version, each.id), default=None)
         return queries.result_text(self._state, newest.id) if newest is not None else b""
+
+    def _suppressed(self, record: ReviewRecord) -> dict[str, str]:
+        return {each.hazard: each.reason for each in quiet.marked(self._state, record.list)}
 
     def _gather(self, record: ReviewRecord) -> Fetched:
         mails = mail.texts(self._state, record.parts)

@@ -36,6 +36,17 @@ class Self:
     pid: int
     birth: str
 
+    @property
+    def mark(self) -> str:
+        """The same in one line, for :func:`is_gone`."""
+        return f"{self.id} {self.host} {self.pid} {self.birth}"
+
+
+def is_gone(mark: str) -> bool:
+    """Whether a process of this host has ended; of another host's nobody can tell."""
+    _, host, pid, birth = mark.split(" ")
+    return host == _host() and _birth(int(pid)) != birth
+
 
 def identify() -> Self:
     """This process, under a name that no other ever has."""

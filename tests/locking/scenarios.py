@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from reviewbot.locking.model import HazardKind as Kind
+from tests.locking.callee_scenarios import CALLEE_NEAR_MISSES, CALLEE_SCENARIOS
 from tests.locking.context_scenarios import CONTEXT_NEAR_MISSES, CONTEXT_SCENARIOS
 from tests.locking.scenario import DEV, HANDLER, LOCK, Scenario, one
 from tests.locking.support import Files
@@ -379,6 +380,7 @@ SCENARIOS["order across files"] = across_files(
 )
 
 SCENARIOS.update(CONTEXT_SCENARIOS)
+SCENARIOS.update(CALLEE_SCENARIOS)
 
 # ---- near-misses: text that is added to a kernel and must raise nothing ----
 
@@ -946,6 +948,7 @@ void f(struct dev *d)
 }
 
 NEAR_MISSES.update(CONTEXT_NEAR_MISSES)
+NEAR_MISSES.update(CALLEE_NEAR_MISSES)
 PLAIN = one("void nothing(void)\n{\n\twork();\n}\n")
 
 

@@ -20,7 +20,7 @@ GOOD: dict[str, Any] = {
 @pytest.mark.parametrize(("member", "entry"), ENTRIES, ids=lambda value: str(value)[:60])
 def test_every_entry_makes_sense(member: str, entry: Callback) -> None:
     tag, _, field = member.removeprefix("struct ").partition(".")
-    assert member.startswith("struct ") and tag.isidentifier()
+    assert member.startswith("struct ") and (tag.isidentifier() or tag == "*")
     assert field == "*" or field.isidentifier()
     assert "/" in entry.source
     for held in entry.held:
@@ -34,6 +34,13 @@ def test_a_member_is_looked_up_by_name_and_by_all() -> None:
     assert [entry.held for entry in table.of("struct ops.open")] == [("big_lock",), ("other_lock",)]
     assert [entry.held for entry in table.of("struct ops.read")] == [("other_lock",)]
     assert table.of("struct else.open") == ()
+
+
+def test_an_entry_may_be_for_the_members_of_any_struct() -> None:
+    table = Frameworks([{**GOOD, "struct": "*"}, {**GOOD, "object": "timer", "held": []}], "here")
+    assert [entry.object for entry in table.of("struct ops.open")] == ["timer", ""]
+    assert [entry.held for entry in table.of("struct else.open")] == [("big_lock",)]
+    assert table.of("struct else.read") == ()
 
 
 @pytest.mark.parametrize(

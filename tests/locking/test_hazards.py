@@ -16,7 +16,7 @@ from reviewbot.locking.model import (
     Step,
     Verdict,
 )
-from tests.locking.scenario import Scenario, one
+from tests.locking.scenario import HANDLER, Scenario, one
 from tests.locking.scenarios import NEAR_MISSES, PLAIN, SCENARIOS, near_miss
 from tests.locking.support import Files, Lab, Reviews, brief, kinds, of_kind
 
@@ -362,3 +362,67 @@ def test_the_queue_of_the_blocked_work_is_named(lab: Lab) -> None:
         hazard = of_kind(lab.review(good, bad), case.kind)
         assert "my_wq" in hazard.condition
         assert (f"is {words}") in hazard.condition
+
+
+FAULT = """
+static int dev_fault(struct vm_fault *vmf)
+{
+	struct dev *d = vmf->vma->vm_private_data;
+
+	mutex_lock(&d->lock);
+	d->dead++;
+	mutex_unlock(&d->lock);
+	return 0;
+}
+
+static const struct vm_operations_struct dev_vm_ops = {
+	.fault = dev_fault,
+};
+
+long dev_read(struct dev *d, char *to, long size)
+{
+	long left = 0;
+
+@@
+	return left;
+}
+"""
+
+
+def test_a_fault_under_the_lock_may_come_back_for_it(lab: Lab) -> None:
+    copy = "\tleft = copy_to_user(to, d->buf, size);\n"
+    hold, release = "\tmutex_lock(&d->lock);\n", "\tmutex_unlock(&d->lock);\n"
+    bad, good = (
+        one(FAULT.replace("@@\n", body)) for body in (hold + copy + release, hold + release + copy)
+    )
+    comparison = lab.review(bad, good, claim=CLAIM)
+    hazard = of_kind(comparison, HazardKind.RECURSIVE_LOCK)
+    assert hazard.state is ChangeState.REMOVED
+    assert hazard.grade is Grade.CONDITIONAL
+    assert hazard.classes == ("struct dev.lock",)
+    (site,) = hazard.sites
+    assert (site.function, site.before and site.before.chain[-1].function) == (
+        "dev_read", "dev_fault",
+    )  # fmt: skip
+
+
+def test_a_file_may_be_but_a_table(lab: Lab) -> None:
+    """The functions of a table count, though the file that has it has no function."""
+    header = "struct dev_ops {\n\tvoid (*stop)(struct dev *d);\n};\n"
+    core = one(
+        HANDLER
+        + "void dev_stop(struct dev *d)\n{\n@@\n}\n"
+        + "void dev_quit(struct dev *d, struct dev_ops *ops)\n{\n\tmutex_lock(&d->lock);\n"
+        "\tops->stop(d);\n\tmutex_unlock(&d->lock);\n}\n"
+    )["drivers/dev/core.c"]
+    bad, good = (
+        {
+            "drivers/dev/core.c": core.replace("@@", f"\t{call}(&d->work);"),
+            "include/linux/dev.h": header,
+            "drivers/dev/table.c": "const struct dev_ops dev_ops = {\n\t.stop = dev_stop,\n};\n",
+        }
+        for call in ("cancel_work_sync", "cancel_work")
+    )
+    hazard = of_kind(lab.review(bad, good, claim=CLAIM), HazardKind.FLUSH_CYCLE)
+    assert hazard.state is ChangeState.REMOVED
+    assert [site.function for site in hazard.sites] == ["dev_quit"]

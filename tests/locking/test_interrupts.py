@@ -108,3 +108,73 @@ def test_who_sleeps_only_where_nothing_may_proves_nothing(lab: Lab) -> None:
     )
     with lab.views(one(TIMER + text)) as (view,):
         assert not in_task(edges_of(view), number(view, "count"), BH_OFF)
+
+
+@pytest.mark.parametrize(
+    ("before", "mask", "task"),
+    [
+        ("", IRQ_OFF, False),
+        ("\tlockdep_assert_held(&d->lock);\n", IRQ_OFF, True),
+        ("\tlockdep_assert_held(&d->slock);\n", IRQ_OFF, False),
+        ("\tspin_lock_irq(&d->queue);\n\tspin_unlock_irq(&d->queue);\n", IRQ_OFF, True),
+        ("\tspin_lock_irq(&d->queue);\n\tspin_unlock_irq(&d->queue);\n", BH_OFF, False),
+        ("\tspin_lock_irqsave(&d->queue, flags);\n\tspin_unlock_irqrestore(&d->queue, flags);\n",
+         IRQ_OFF, False),
+    ],
+)  # fmt: skip
+def test_what_a_function_says_of_its_callers(lab: Lab, before: str, mask: int, task: bool) -> None:
+    text = "void lock(struct dev *d)\n{\n\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n}\n"
+    text += COUNT.replace("{\n", "{\n" + before, 1)
+    with lab.views(one(text.replace("d->queue", "d->timer_lock"))) as (view,):
+        assert in_task(edges_of(view), number(view, "count"), mask) == task
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_task_is_proved_through_a_struct_of_few(lab: Lab, others: int) -> None:
+    text = (
+        COUNT
+        + "struct dev_ops {\n\tvoid (*count)(struct dev *d);\n};\n"
+        + SHOW.replace("@@", "\td->ops->count(d);").replace(
+            "struct dev *d = dev_get_drvdata(device);", "struct bound *d = drvdata(device);"
+        )
+    )
+    text += "struct bound {\n\tstruct dev_ops *ops;\n};\n"
+    for n in range(others):
+        text += f"static void none_{n}(struct dev *d)\n{{\n}}\n"
+        text += f"static const struct dev_ops ops_{n} = {{\n\t.count = none_{n},\n}};\n"
+    text += "static const struct dev_ops dev_ops = {\n\t.count = count,\n};\n"
+    with lab.views(one(text)) as (view,):
+        assert in_task(edges_of(view), number(view, "count"), BH_OFF) == (others == 0)
+
+
+RECEIVER = """
+struct packet_type {
+	int (*func)(struct bound *bound);
+};
+static int receive(struct bound *bound)
+{
+	bound->ops->count(bound->dev);
+	return 0;
+}
+static struct packet_type receiver = {
+	.func = receive,
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "found"), [("drivers/dev/receive.c", True), ("net/other/receive.c", False)]
+)
+def test_what_a_framework_calls_elsewhere_is_somebody_elses(
+    lab: Lab, where: str, found: bool
+) -> None:
+    header = (
+        "struct dev_ops {\n\tvoid (*count)(struct dev *d);\n};\n"
+        "struct bound {\n\tstruct dev_ops *ops;\n\tstruct dev *dev;\n};\n"
+    )
+    text = COUNT + SHOW.replace("@@", PLAIN_LOCK)
+    text += "static const struct dev_ops dev_ops = {\n\t.count = count,\n};\n"
+    files = {**one(text), "include/linux/dev.h": header, where: RECEIVER}
+    with lab.views(files) as (view,):
+        hits = list(inversions(edges_of(view), number(view, "state_show")))
+        assert [hit.classes for hit in hits] == [("struct dev.slock", "softirq context")] * found

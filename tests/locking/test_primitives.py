@@ -33,7 +33,7 @@ def test_every_entry_makes_sense(entry: Primitive) -> None:
     assert entry.mode in ("read", "write")
     assert entry.irq in ("", "off", "bh")
     assert entry.arg >= 0 or entry.arg in (NONE, RESULT)
-    takes_object = entry.role not in (Role.SLEEP, Role.QUEUE_ALLOC)
+    takes_object = entry.role not in (Role.SLEEP, Role.QUEUE_ALLOC, Role.CALL)
     assert (entry.arg != NONE or bool(entry.object) or entry.here) == takes_object
     if entry.acquires or entry.role is Role.RELEASE:
         assert entry.lock in KINDS
@@ -49,6 +49,8 @@ def test_every_entry_makes_sense(entry: Primitive) -> None:
         assert entry.queue >= 0 or entry.queue_object
     if entry.nested:
         assert entry.acquires
+    assert (entry.function >= 0) >= (entry.role is Role.CALL)
+    assert all(member.startswith("struct ") and "." in member for member in entry.calls)
     assert entry.to_dict()["role"] == entry.role.value
 
 

@@ -318,24 +318,38 @@ def gate_hazard(state: ChangeState, sites: Sequence[Site], number: int | None = 
             f"on frob_drain_wq block on {GATE_LOCK}."
         ),
         condition=(
-            "every kworker of one per-CPU pool would have to wait for the lock while "
-            "process_srcu() is queued there, and no further kworker be started."
+            "Holding a mutex over an SRCU grace period is legal in itself. To deadlock it takes "
+            "enough blocked work items at once to keep every worker of rcu_gp's pool from "
+            "running process_srcu(), and no rescuer or new worker getting there first. "
+            "frob_drain_wq is bound and shares its per-CPU pool with rcu_gp."
         ),
         patch=number,
     )
 
 
-def poll_hazard() -> Hazard:
-    """The flush-cycle that patch 2 of 3 brings."""
-    after = POLL.replace(
-        "#include <linux/mutex.h>\n", "#include <linux/minmax.h>\n#include <linux/mutex.h>\n"
-    ).replace(
-        "static void frob_poll(", "/* Runs on system_wq, each period. */\nstatic void frob_poll("
-    )
-    after = after.replace(
-        "\tmutex_unlock(&frob->conf_lock);\n\n\tcancel_delayed_work_sync(&frob->poll_work);\n",
-        "\tcancel_delayed_work_sync(&frob->poll_work);\n\tmutex_unlock(&frob->conf_lock);\n",
-    )
+def poll_after(*patches: int) -> str:
+    """The poll file after some of the three patches."""
+    source = POLL
+    if 1 in patches:
+        source = source.replace(
+            "#include <linux/mutex.h>\n", "#include <linux/minmax.h>\n#include <linux/mutex.h>\n"
+        )
+    if 2 in patches:
+        source = source.replace(
+            "\tmutex_unlock(&frob->conf_lock);\n\n\tcancel_delayed_work_sync(&frob->poll_work);\n",
+            "\tcancel_delayed_work_sync(&frob->poll_work);\n\tmutex_unlock(&frob->conf_lock);\n",
+        )
+    if 3 in patches:
+        source = source.replace(
+            "static void frob_poll(",
+            "/* Runs on system_wq, each period. */\nstatic void frob_poll(",
+        )
+    return source
+
+
+def poll_hazard(after: str = "") -> Hazard:
+    """The flush-cycle that patch 2 of 3 brings; ``after`` is the tree that it is in."""
+    after = after or poll_after(1, 2, 3)
     at = line_of(after, "frob_poll_stop", "cancel_delayed_work_sync(")
     chain = (
         Step(
@@ -407,7 +421,7 @@ def removed() -> Review:
     return review(
         series,
         Verdict.REMOVED,
-        "all 3 sites of the worker-pool-cycle are gone, and no new one came",
+        "one hazard gone, 3 sites",
         [gate_hazard(ChangeState.REMOVED, sites, 1)],
         base=base(BaseHow.OPTION, "v6.12 was asked for"),
         application=applied(series, offsets=SHIFTS),
@@ -420,7 +434,7 @@ def one_site() -> Review:
     return review(
         single(patch_text("both")),
         Verdict.REMOVED,
-        "the one site of the worker-pool-cycle is gone, and no new one came",
+        "one hazard gone, 1 site",
         [gate_hazard(ChangeState.REMOVED, [site], 1)],
     )
 
@@ -432,7 +446,7 @@ def partially_removed() -> Review:
     return review(
         single(patch_text("close-only"), newer_versions=(3,)),
         Verdict.PARTIALLY_REMOVED,
-        "2 of 3 sites of the worker-pool-cycle are gone, 1 is as it was",
+        "some sites are gone, others remain",
         [gate_hazard(ChangeState.REMAINING, (*gone, left))],
     )
 
@@ -443,24 +457,10 @@ def introduced() -> Review:
     return review(
         series,
         Verdict.INTRODUCED,
-        "patch 2/3 moves the wait for the work item under the lock that the work item takes",
+        "one hazard introduced, 1 site",
         [poll_hazard()],
         base=base(BaseHow.BASE_COMMIT, "the series names it"),
     )
-
-
-def two_patches() -> Review:
-    """Patch 3 of 3 brings another flush-cycle than patch 2."""
-    review_of_one = introduced()
-    (first,) = review_of_one.hazards
-    (site,) = first.sites
-    second = replace(
-        first,
-        classes=("struct frob.other_lock", POLL_WORK),
-        sites=(replace(site, patch=3),),
-        patch=3,
-    )
-    return replace(review_of_one, hazards=(first, second))
 
 
 def not_removed() -> Review:
@@ -469,7 +469,7 @@ def not_removed() -> Review:
     return review(
         single(patch_text("close-only")),
         Verdict.NOT_REMOVED,
-        "the commit message speaks of a deadlock on gate_lock, and its cycle is still there",
+        "the series speaks of a locking hazard that its functions are still part of",
         [gate_hazard(ChangeState.REMAINING, sites)],
     )
 
@@ -479,7 +479,7 @@ def clean() -> Review:
     return review(
         three(),
         Verdict.CLEAN,
-        "the 2 functions that the series changes are in no cycle, before or after",
+        "nothing that the series changes is part of a hazard",
         base=base(BaseHow.BASE_COMMIT, "the series names it"),
     )
 
@@ -538,7 +538,7 @@ def repaired() -> Review:
     return review(
         series,
         Verdict.REMOVED,
-        "the one site of the worker-pool-cycle is gone, and no new one came",
+        "one hazard gone, 1 site",
         [gate_hazard(ChangeState.REMOVED, sites, 1)],
         application=applied(
             series,
@@ -615,7 +615,7 @@ def long_chain() -> Review:
     return review(
         single(patch_text("both")),
         Verdict.REMOVED,
-        "the one site of the worker-pool-cycle is gone, and no new one came",
+        "one hazard gone, 1 site",
         [gate_hazard(ChangeState.REMOVED, [deep], 1)],
     )
 
@@ -646,7 +646,7 @@ def unicode_names() -> Review:
     return review(
         series,
         Verdict.REMOVED,
-        "the one site of the worker-pool-cycle is gone, as “Zoë” says",
+        "one hazard gone, 1 site",
         [gate_hazard(ChangeState.REMOVED, sites, 1)],
     )
 
@@ -661,22 +661,3 @@ def next_version() -> Review:
     )
     third = introduced()
     return replace(third, series=replace(third.series, version=3), since=since)
-
-
-GOLDEN = {
-    "removed": removed,
-    "one-site": one_site,
-    "partially-removed": partially_removed,
-    "introduced": introduced,
-    "not-removed": not_removed,
-    "clean": clean,
-    "conflict": conflict,
-    "already-applied": already_applied,
-    "repaired": repaired,
-    "missing": missing,
-    "not-reviewable": not_reviewable,
-    "long-chain": long_chain,
-    "unicode-names": unicode_names,
-    "next-version": next_version,
-}
-"""Every golden mail and the review it is made of."""

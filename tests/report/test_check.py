@@ -20,6 +20,7 @@ from reviewbot.report.clean import is_hidden
 from reviewbot.report.model import Review
 
 from . import builders
+from .shapes import GOLDEN
 from .test_reply import hostile_reviews
 
 SUCCESS, WARNING, FAIL = CheckState.SUCCESS, CheckState.WARNING, CheckState.FAIL
@@ -40,7 +41,7 @@ SUCCESS, WARNING, FAIL = CheckState.SUCCESS, CheckState.WARNING, CheckState.FAIL
     ],
 )
 def test_the_state_of_each_patch(name: str, states: list[CheckState]) -> None:
-    review = builders.GOLDEN[name]()
+    review = GOLDEN[name]()
     assert [check.state for check in checks(review)] == states
     worst = FAIL if FAIL in states else WARNING if WARNING in states else SUCCESS
     assert check_of_series(review).state is worst

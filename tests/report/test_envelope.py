@@ -28,7 +28,7 @@ from reviewbot.report.headers import RECIPIENTS_LIMIT
 from reviewbot.report.model import Review
 from reviewbot.series.model import Envelope, Identity
 
-from . import builders
+from . import builders, shapes
 
 ROBIN = Identity("Ample, Robin (TI)", "robin@example.org")
 LIST = Identity("", "linux-frob@lists.example.org")
@@ -276,7 +276,7 @@ def test_what_one_patch_brings_answers_that_patch() -> None:
 
 
 def test_what_several_patches_bring_answers_each() -> None:
-    review = builders.two_patches()
+    review = shapes.two_patches()
     old = replace(builders.not_removed().hazards[0], state=ChangeState.REMAINING)
     review = replace(review, hazards=(*review.hazards, old))
     assert answer(review).envelope == review.series.cover

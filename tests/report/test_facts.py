@@ -76,7 +76,7 @@ def built_on(*results: PrerequisiteResult) -> list[str]:
             result(
                 PrerequisiteState.APPLIED, patches=2, subject="a: b", message_id="m@example.org"
             ),
-            'patch "a: b" (m@example.org): 2 patches applied first',
+            'patch "a: b" (https://lore.kernel.org/r/m@example.org): 2 patches applied first',
         ),
         (
             result(PrerequisiteState.IN_BASE, "commit 0123456789ab"),
@@ -91,8 +91,8 @@ def built_on(*results: PrerequisiteResult) -> list[str]:
             "patch-id 1f1f1f1f1f1f: not found: not in the archive",
         ),
         (
-            result(PrerequisiteState.CONFLICT, "patch 2: it fails", subject="s", message_id="m"),
-            'patch "s" (m): left out, as it does not apply: patch 2: it fails',
+            result(PrerequisiteState.CONFLICT, "it fails", subject="s", message_id="m"),
+            'patch "s" (https://lore.kernel.org/r/m): left out, as it does not apply: it fails',
         ),
     ],
 )

@@ -12,6 +12,7 @@ from reviewbot.report.headline import TITLES, headline
 from reviewbot.report.view import view
 
 from . import builders
+from .shapes import GOLDEN
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ from . import builders
     ],
 )
 def test_each_verdict_in_a_sentence(name: str, sentence: str) -> None:
-    assert headline(view(builders.GOLDEN[name]())) == sentence
+    assert headline(view(GOLDEN[name]())) == sentence
 
 
 def test_several_patterns_are_several() -> None:

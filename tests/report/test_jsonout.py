@@ -18,7 +18,7 @@ from reviewbot.series.model import DamageKind
 from tests.support.schemas import CHECKED, broken, keywords
 
 from . import builders
-from .builders import GOLDEN
+from .shapes import GOLDEN
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "review.schema.json").read_text())
 

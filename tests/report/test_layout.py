@@ -12,12 +12,12 @@ from reviewbot.report.clean import ELISION
 from reviewbot.report.layout import (
     CHAIN_LIMIT,
     PROSE_WIDTH,
-    SCENARIO_WIDTH,
     chain_lines,
     columns,
     fact,
     scenario_lines,
     step_line,
+    trace_lines,
     wrap,
 )
 
@@ -92,11 +92,43 @@ def test_scenario_of_two_contexts() -> None:
     )
 
 
+def test_a_scenario_reaches_into_columns_where_nothing_stands() -> None:
+    rows = [(0, "lock(frob.gate_lock)"), (1, "lock(frob.gate_lock) waits"), (0, "x" * 60)]
+    assert scenario_lines(["CPU0", "frob_drain()"], rows) == (
+        "  CPU0                                        frob_drain()",
+        "  ----                                        ----",
+        "  lock(frob.gate_lock)",
+        "                                              lock(frob.gate_lock) waits",
+        "  " + "x" * 60,
+    )
+
+
 def test_scenario_breaks_a_long_name_within_its_column() -> None:
     name = "lock(frob_device.port_table.entry_mutation_lock);"
     lines = scenario_lines(["task", "kworker", "softirq"], [(0, name), (1, name), (2, name)])
-    assert max(map(columns, lines)) <= SCENARIO_WIDTH
+    assert max(map(columns, lines)) <= PROSE_WIDTH
     assert "".join(line.strip() for line in lines[2:]) == name * 3
+
+
+def test_a_trace_names_a_function_where_it_does_not_follow() -> None:
+    steps = [
+        Step("f", "a.c", 1, "mutex_lock", "struct s.l"),
+        Step("f", "a.c", 2, "g"),
+        Step("g", "b.c", 3, "ops->stop", indirect="ops struct s_ops.stop"),
+        Step("h", "c.c", 4, "flush_work", "struct s.w"),
+    ]
+    assert trace_lines(steps, "f", limit=8) == (
+        "  a.c:1: mutex_lock [struct s.l]",
+        "  a.c:2: g",
+        "  b.c:3: ops->stop, by ops struct s_ops.stop",
+        "  c.c:4: h() calls flush_work [struct s.w]",
+    )
+    assert trace_lines(steps, limit=8)[0] == "  a.c:1: f() calls mutex_lock [struct s.l]"
+    assert trace_lines(steps, "f", limit=3) == (
+        "  a.c:1: mutex_lock [struct s.l]",
+        f"  {ELISION}",
+        "  c.c:4: h() calls flush_work [struct s.w]",
+    )
 
 
 @given(
@@ -106,7 +138,7 @@ def test_scenario_breaks_a_long_name_within_its_column() -> None:
 def test_scenario_fits_and_loses_nothing(headers: list[str], rows: list[tuple[int, str]]) -> None:
     lines = scenario_lines(headers, rows)
     assert bool(lines) == bool(rows)
-    assert all(columns(line) <= SCENARIO_WIDTH for line in lines)
+    assert all(columns(line) <= PROSE_WIDTH for line in lines)
     said = "".join(text for _, text in rows)
     shown = "".join(lines)
     for char in "abc._(山":

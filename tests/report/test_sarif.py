@@ -15,7 +15,7 @@ from reviewbot.report.sarif import ONE_SIDED, review_sarif, sarif
 from tests.support.schemas import broken
 
 from .audits import GATE_PATH, POLL_PATH, made, one_sided
-from .builders import GOLDEN
+from .shapes import GOLDEN
 
 S: dict[str, Any] = {"type": "string"}
 LEVEL = {"enum": ["none", "note", "warning", "error"]}

@@ -47,9 +47,10 @@ def test_the_sentence(since: Since, text: str) -> None:
     assert sentence(since, builders.three()) == text
 
 
-def test_it_stands_above_the_facts() -> None:
+def test_it_stands_below_the_verdict() -> None:
     body = render_text(builders.next_version(), builders.SENDER)
-    assert body.index("\nWhy: ") < body.index("\nSince v2: ") < body.index("\nBase:")
+    assert body.startswith("Verdict: ")
+    assert body.index("\nSince v2: ") < body.index("\n> @@ ")
 
 
 def test_nothing_is_said_of_a_version_that_had_nothing() -> None:

@@ -33,6 +33,7 @@ REVIEW = ReviewRecord(
     expected=1,
     head="v2@example.org",
     change_id="",
+    parts=("v2@example.org",),
     supersedes=(),
     superseded_by=None,
     state=ReviewState.RUNNING,
@@ -90,16 +91,14 @@ def test_the_overview_says_what_fails_and_when_it_is_tried_again() -> None:
         failures=3,
         next_try=NOW + timedelta(minutes=10),
     )
-    text = show.overview_text(
-        Overview(
-            reviews={ReviewState.QUEUED: 2},
-            verdicts={Verdict.CLEAN: 1},
-            oldest=NOW - timedelta(minutes=7),
-            seconds={Step.CHECK: 1.25},
-            sources=(failing, SourceRecord("kvm", last_good=NOW)),
-        ),
-        NOW,
+    seen = Overview(
+        reviews={ReviewState.QUEUED: 2},
+        verdicts={Verdict.CLEAN: 1},
+        oldest=NOW - timedelta(minutes=7),
+        seconds={Step.CHECK: 1.25},
+        sources=(failing, SourceRecord("kvm", last_good=NOW)),
     )
+    text = show.as_text(show.overview_facts(seen, NOW))
     assert "reviews   2 queued, the oldest for 7 min" in text
     assert "steps     check 1.2 s" in text
     assert (
@@ -121,7 +120,7 @@ def test_a_story_tells_everything_and_no_stranger_moves_the_cursor() -> None:
         ),
         letters=(
             Letter(
-                "r@example.org", 7, "kvm", "Re: x", ("a@example.org",), OutboxState.WAITING, NOW
+                1, "r@example.org", 7, "kvm", "Re: x", ("a@example.org",), OutboxState.WAITING, NOW
             ),
         ),
         events=(Event(NOW, Subject.REVIEW, "7", "queued", "running", "by m"),),

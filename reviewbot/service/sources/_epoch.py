@@ -133,7 +133,7 @@ class Epoch(ObjectStore):
             return tuple(sorted(gone - set(self._ids_only_in(new, old, common)))) if gone else ()
 
     def _ids_only_in(self, mine: str, other: str, common: str | None) -> Iterator[str]:
-        # Half a million messages of 8 bytes: a history may have been rewritten from its start.
+        # As numbers: a history of a million messages may have been rewritten from its start.
         known = np.fromiter((_short(e.blob) for e in self._entries(common, other)), np.uint64)
         known.sort()
         only = []

@@ -61,8 +61,10 @@ class _Client(imaplib.IMAP4):
             raise
 
     def hang_up(self) -> None:
-        """Close the connection; a server needs no good-bye."""
+        """Close the connection, also under a thread that waits; a server needs no good-bye."""
         if self.handle:
+            with suppress(OSError):
+                self.handle.shutdown(socket.SHUT_RDWR)
             self.handle.close()
         if getattr(self, "file", None):
             with suppress(OSError):

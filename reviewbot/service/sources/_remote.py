@@ -45,7 +45,7 @@ _WORDS = {
     FailureKind.DISK_FULL: "The disk of {path} is full ({said}): make room.",
     FailureKind.GARBAGE: "{url} sends something that git cannot read ({said}): check the address.",
     FailureKind.UNREACHABLE: "{url} cannot be fetched ({said}): check the address and the network.",
-    FailureKind.TIMEOUT: "{url} did not finish in time ({said}): it is asked again later.",
+    FailureKind.TIMEOUT: "{url} did not finish in time: it is asked again later.",
 }
 
 
@@ -64,10 +64,10 @@ class FetchLimits:
 def ask(
     git_dir: Path, args: Sequence[str], url: str, *, limits: FetchLimits, contact: str = ""
 ) -> str:
-    """Run a git command that talks to ``url``; what it said on standard error.
+    """Run a git command that talks to ``url``; what it printed.
 
-    Raises :class:`~reviewbot.kernel.git.GitError` for a refusal that callers know, with
-    git's words in ``stderr``; :func:`failure` makes a SourceError of it.
+    Raises :class:`~reviewbot.kernel.git.GitError` with git's words in ``stderr``, of which
+    :func:`failure` makes a SourceError: some refusals mean something to the caller.
     """
     scheme = urlsplit(url).scheme
     config = {

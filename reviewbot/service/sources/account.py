@@ -88,7 +88,7 @@ def parse_account(
         raise ConfigError(f"{where}: url must be like imaps://USER@HOST, not {url[:80]!r}")
     if parts.password is not None:
         raise ConfigError(f"{where}: take the password out of url, and put it into password_file")
-    if not tls and not _is_loopback(host):
+    if not tls and not is_loopback(host):
         raise ConfigError(f"{where}: tls can be off for a loopback address only, not for {host}")
     if not tls and parts.scheme == "imaps":
         raise ConfigError(f"{where}: imaps:// is with TLS: write imap://, or leave tls on")
@@ -110,7 +110,8 @@ def _context(where: str, ca_file: Path | None) -> ssl.SSLContext:
         raise ConfigError(f"{where}: ca_file {ca_file} holds no certificates: {error}") from error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this one, by its address or as ``localhost``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

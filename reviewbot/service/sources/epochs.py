@@ -118,8 +118,8 @@ class EpochSource:
         epoch = self._open(at.epoch)
         tip = epoch.fetch(self._since)
         self._followed = False
-        # Asked only if nothing has come, so that a list of much mail is not asked for nothing,
-        # and on the way through old epochs.
+        # A server is asked for the next epoch on the way through old ones, and when nothing
+        # has come: an epoch that still grows has none after it.
         quiet = not at.commit or tip in (at.commit, None)
         if quiet and epoch.is_served(self._address(at.epoch + 1)):
             self._followed = True

@@ -30,7 +30,7 @@ from reviewbot.service.sources.tray import MAX_MESSAGE, Tray, read_cursor
 _FOLDERS = ("new", "cur")  # in this order: messages move from the first to the second
 _LOOKS = 4
 """How often a message is looked for that is not where it was."""
-_UNIQUE = re.compile(r"[^:,]+")
+_UNIQUE = re.compile(rb"[^.:,][^:,]*")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS list (validity TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS message (
@@ -98,19 +98,18 @@ class MaildirSource:
         for name, path in self._files():
             question.execute("SELECT 1 FROM message WHERE name = ?", (name,))
             if question.fetchone() is None:
-                yield _delivered(path), name, os.fsencode(path)
+                yield _delivered(path), name, path
 
     def _after(
         self, numbers: sqlite3.Connection, number: int, limit: int
-    ) -> list[tuple[int, bytes, Path]]:
+    ) -> list[tuple[int, bytes, bytes]]:
         """(number, lasting name, path when first seen) of the next messages."""
-        rows = numbers.execute(
+        return numbers.execute(
             "SELECT number, name, path FROM message WHERE number > ? ORDER BY number LIMIT ?",
             (number, limit),
-        )
-        return [(number, name, Path(os.fsdecode(path))) for number, name, path in rows]
+        ).fetchall()
 
-    def _read(self, wanted: list[tuple[int, bytes, Path]], tray: Tray) -> int:
+    def _read(self, wanted: list[tuple[int, bytes, bytes]], tray: Tray) -> int:
         """Put the messages on the tray; how many of them there was room for."""
         paths = {name: path for _, name, path in wanted}
         for done, (_, name, _) in enumerate(wanted):
@@ -123,22 +122,24 @@ class MaildirSource:
                 paths = self._find(set(paths))
             else:
                 raise SourceError(
-                    f"{paths[name]} is renamed faster than it can be read: it is tried later.",
+                    f"{os.fsdecode(paths[name])} is renamed faster than it can be read: it is"
+                    " tried later.",
                     FailureKind.TREE,
                 )
         return len(wanted)
 
-    def _find(self, names: set[bytes]) -> dict[bytes, Path]:
+    def _find(self, names: set[bytes]) -> dict[bytes, bytes]:
         """Where these messages are now; those that are not found twice are deleted."""
-        found: dict[bytes, Path] = {}
+        found: dict[bytes, bytes] = {}
         for _ in range(2):  # a file renamed while its directory is read may be passed over
             found |= {name: path for name, path in self._files() if name in names}
             if len(found) == len(names):
                 break
         return found
 
-    def _read_one(self, path: Path, tray: Tray) -> bool:
+    def _read_one(self, name: bytes, tray: Tray) -> bool:
         """Whether the file is there; what is no message, or too old, is passed over."""
+        path = Path(os.fsdecode(name))
         try:
             status = path.stat(follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode) or status.st_mtime < self._since:
@@ -156,15 +157,14 @@ class MaildirSource:
             tray.add(raw, where)
         return True
 
-    def _files(self) -> Iterator[tuple[bytes, Path]]:
+    def _files(self) -> Iterator[tuple[bytes, bytes]]:
         """(lasting name, path) of each message."""
         for folder in _FOLDERS:
             try:
-                with os.scandir(self._path / folder) as entries:
+                with os.scandir(os.fsencode(self._path / folder)) as entries:
                     for entry in entries:
-                        unique = _UNIQUE.match(entry.name)
-                        if unique and not entry.name.startswith("."):
-                            yield os.fsencode(unique[0]), Path(entry.path)
+                        if unique := _UNIQUE.match(entry.name):
+                            yield unique[0], entry.path
             except OSError as error:
                 raise refused(error, self._path / folder) from error
 
@@ -197,9 +197,9 @@ class MaildirSource:
             raise refused(error, self._database) from error
 
 
-def _delivered(path: Path) -> int:
+def _delivered(path: bytes) -> int:
     """When a message was put there, in nanoseconds; 0 if it is gone again."""
     try:
-        return path.stat(follow_symlinks=False).st_mtime_ns
+        return os.stat(path, follow_symlinks=False).st_mtime_ns  # noqa: PTH116 - bytes, and many
     except FileNotFoundError:
         return 0

@@ -20,8 +20,8 @@ from typing import Annotated, BinaryIO
 import msgspec
 
 from reviewbot.service.model import Batch
-from reviewbot.service.sources._mbox import Entry, entries
 from reviewbot.service.sources.errors import refused
+from reviewbot.service.sources.mboxes import Entry, entries
 from reviewbot.service.sources.tray import Tray, read_cursor
 
 _BEFORE = 4096

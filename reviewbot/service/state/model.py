@@ -9,15 +9,19 @@ from datetime import datetime
 from enum import StrEnum
 
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
+from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import (
+    AddressState,
     Decision,
     FailureKind,
+    Fate,
     OutboxState,
     Post,
     Reason,
     ReviewState,
     Step,
 )
+from reviewbot.service.talk.model import CommandRecord, Share
 
 
 class Subject(StrEnum):
@@ -26,6 +30,10 @@ class Subject(StrEnum):
     REVIEW = "review"
     SOURCE = "source"
     OUTBOX = "outbox"
+    COMMAND = "command"
+    LIST = "list"
+    ADDRESS = "address"
+    SWITCH = "switch"
 
 
 class SourceState(StrEnum):
@@ -163,13 +171,56 @@ class HazardRecord:
 class Letter:
     """A reply in the outbox."""
 
+    id: int
     message_id: str
-    review: int
+    review: int | None
+    """None once its series was forgotten: that it went out is not."""
     list: str
     subject: str
     recipients: tuple[str, ...]
     state: OutboxState
     created: datetime
+    reason: str = ""
+    """Why this state."""
+    changed: datetime | None = None
+    attempts: int = 0
+    """How often it was given to the transport."""
+    next_try: datetime | None = None
+    """Approved: not before.  In doubt: when the archive is asked next; None if a person is."""
+    asked: int = 0
+    """How often the archive was asked for it."""
+    sender: str = ""
+    """The process that sends it, or did last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a letter on its way to one address."""
+
+    address: str
+    fate: Fate
+    said: str
+    """The server's words, or why it was not tried."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a transport says of one recipient."""
+
+    fate: Fate
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRecord:
+    """An address that gets no mail."""
+
+    address: str
+    """In :func:`~reviewbot.series.addresses.canonical` form."""
+    state: AddressState
+    reason: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +245,9 @@ class Reply:
     subject: str
     recipients: tuple[str, ...]
     mail: bytes
+    dispatch: Dispatch = Dispatch.APPROVE
+    why: str = ""
+    """Why this may become of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +273,8 @@ class Story:
     hazards: tuple[HazardRecord, ...] = ()
     letters: tuple[Letter, ...] = ()
     events: tuple[Event, ...] = ()
+    commands: tuple[CommandRecord, ...] = ()
+    """What people asked for in their replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +292,8 @@ class Overview:
     """Mean wall time by step of the reviews done lately."""
     sources: tuple[SourceRecord, ...] = ()
     machines: int = 0
+    shares: tuple[Share, ...] = ()
+    """False positives by list."""
 
     @property
     def depth(self) -> int:

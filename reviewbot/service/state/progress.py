@@ -7,12 +7,15 @@ changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import ENDED, OutboxState, ReviewState, Step
 from reviewbot.service.state.model import Failure, Outcome, ReviewRecord, Subject
+from reviewbot.service.state.quiet import stopped
 from reviewbot.service.state.rows import REVIEW, review_record
 from reviewbot.service.state.store import Connection, State, add, note
 from reviewbot.service.state.tables import hazards, outbox, products, reviews
@@ -161,8 +164,11 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
             "failure": None,
             "next_try": None,
         }
-        if not apply(state, connection, record, ReviewState.DONE, outcome.reason, values):
+        silent = stopped(connection, record) if outcome.reply is not None else ""
+        reason = f"{outcome.reason}; no reply, as {silent}" if silent else outcome.reason
+        if not apply(state, connection, record, ReviewState.DONE, reason, values):
             return False
+        connection.execute(hazards.delete().where(hazards.c.review == review))  # of a round before
         for hazard in outcome.hazards:
             connection.execute(
                 hazards.insert().values(
@@ -174,15 +180,26 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
                     patch=hazard.patch,
                 )
             )
-        if outcome.reply is not None:
+        if outcome.reply is not None and not silent:
             _put_out(state, connection, record, outcome)
         connection.execute(products.delete().where(products.c.review == review))
         return True
 
 
+_FIRST_STATE: Mapping[Dispatch, OutboxState] = {
+    Dispatch.KEEP: OutboxState.KEPT,
+    Dispatch.APPROVE: OutboxState.WAITING,
+    Dispatch.SEND: OutboxState.APPROVED,
+}
+
+
 def _put_out(state: State, connection: Connection, record: ReviewRecord, outcome: Outcome) -> None:
     reply = outcome.reply
-    if reply is not None and add(
+    if reply is None:
+        return
+    first = _FIRST_STATE[reply.dispatch]
+    why = f"verdict {outcome.verdict}" + (f", {reply.why}" if reply.why else "")
+    if add(
         connection,
         outbox,
         message_id=reply.message_id,
@@ -191,8 +208,9 @@ def _put_out(state: State, connection: Connection, record: ReviewRecord, outcome
         subject=reply.subject,
         recipients=list(reply.recipients),
         mail=reply.mail,
-        state=OutboxState.WAITING,
+        state=first,
+        reason=why,
         created=state.clock.now(),
+        changed=state.clock.now(),
     ):
-        subject = (Subject.OUTBOX, reply.message_id)
-        note(state, connection, subject, None, OutboxState.WAITING, f"verdict {outcome.verdict}")
+        note(state, connection, (Subject.OUTBOX, reply.message_id), None, first, why)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from reviewbot.service.model import ReviewState, Step
-from reviewbot.service.state import mail, rows
+from reviewbot.service.state import mail, quiet, rows, talk
 from reviewbot.service.state.model import (
     Event,
     HazardRecord,
@@ -41,6 +41,7 @@ def overview(state: State) -> Overview:
             seconds=_seconds(connection),
             sources=mail.all_sources(state),
             machines=connection.scalar(sa.select(sa.func.count()).select_from(machines)) or 0,
+            shares=quiet.shares(connection),
         )
 
 
@@ -102,6 +103,7 @@ def story(state: State, message_id: str) -> Story | None:
             _hazards(connection, message.review),
             _letters(connection, outbox.c.review == message.review),
             _events(connection, message.review),
+            talk.about(connection, message.review),
         )
 
 
@@ -130,7 +132,7 @@ def _hazards(connection: Connection, review: int) -> tuple[HazardRecord, ...]:
 
 
 def _letters(connection: Connection, *where: Any) -> tuple[Letter, ...]:
-    query = outbox.select().where(*where).order_by(outbox.c.created, outbox.c.message_id)
+    query = sa.select(*rows.LETTER).where(*where).order_by(outbox.c.id)
     return tuple(map(rows.letter, connection.execute(query)))
 
 
@@ -148,6 +150,21 @@ def letters(state: State) -> tuple[Letter, ...]:
     """The outbox, oldest first."""
     with state.read() as connection:
         return _letters(connection)
+
+
+def verdicts(state: State) -> tuple[tuple[int, str], ...]:
+    """The verdicts of reviews that have a letter, by their numbers."""
+    query = sa.select(reviews.c.id, reviews.c.verdict).join(outbox, outbox.c.review == reviews.c.id)
+    with state.read() as connection:
+        return tuple((number, verdict.value) for number, verdict in connection.execute(query))
+
+
+def letter_events(state: State, message_id: str) -> tuple[Event, ...]:
+    """What happened to a letter, in order."""
+    mine = sa.and_(events.c.kind == Subject.OUTBOX, events.c.subject == message_id)
+    with state.read() as connection:
+        query = events.select().where(mine).order_by(events.c.id)
+        return tuple(map(rows.event, connection.execute(query)))
 
 
 def letter(state: State, message_id: str) -> bytes | None:

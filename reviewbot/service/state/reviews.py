@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from reviewbot.service.model import ENDED, Group, ReviewState
 from reviewbot.service.state.mail import batched_values
 from reviewbot.service.state.model import ReviewRecord
+from reviewbot.service.state.outbox import discard_untouched
 from reviewbot.service.state.rows import REVIEW, review_record
 from reviewbot.service.state.store import Connection, State, add
 from reviewbot.service.state.tables import messages, products, reviews
@@ -163,16 +164,26 @@ def retry(state: State, review: int, reason: str) -> bool:
     """
     with state.write() as connection:
         record = fetch(connection, review)
-        whole = record.fingerprint is not None
-        to = ReviewState.QUEUED if whole else ReviewState.COLLECTING
-        if record.state not in ENDED:
-            raise illegal(record, to)
-        blank = ("ended", "next_try", "failure", "step", "superseded_by", "started")
-        values: dict[str, Any] = {**dict.fromkeys(blank), "attempts": 0, "seconds": {}}
-        if whole:
-            values |= {"round": reviews.c.round + 1, "queued": state.clock.now()}
-        connection.execute(products.delete().where(products.c.review == review))
-        return apply(state, connection, record, to, reason, values)
+        if record.state not in ENDED or record.state is ReviewState.DONE:
+            whole = record.fingerprint is not None
+            raise illegal(record, ReviewState.QUEUED if whole else ReviewState.COLLECTING)
+        return queue_again(state, connection, record, reason)
+
+
+def queue_again(state: State, connection: Connection, record: ReviewRecord, reason: str) -> bool:
+    """The same for any review that has ended, in the caller's transaction.
+
+    Its last result stands until there is a new one.
+    """
+    whole = record.fingerprint is not None
+    to = ReviewState.QUEUED if whole else ReviewState.COLLECTING
+    blank = ("ended", "next_try", "failure", "step", "superseded_by", "started")
+    values: dict[str, Any] = {**dict.fromkeys(blank), "attempts": 0, "seconds": {}}
+    if whole:
+        values |= {"round": reviews.c.round + 1, "queued": state.clock.now()}
+    connection.execute(products.delete().where(products.c.review == record.id))
+    discard_untouched(connection, (record.id,))
+    return apply(state, connection, record, to, reason, values)
 
 
 def supersede(state: State, older: Collection[str], newer: ReviewRecord) -> tuple[int, ...]:
@@ -206,9 +217,11 @@ def skip(state: State, review: int, reason: str) -> bool:
 def forget(state: State, review: int) -> None:
     """Remove a series with its mails, result and reply, as if it had never come.
 
+    A reply that has gone out, or may have, stays: it must not go out again.
     A review that runs is forgotten too: its workflow finds nothing and ends.
     """
     with state.write() as connection:
+        discard_untouched(connection, (review,))
         connection.execute(messages.delete().where(messages.c.review == review))
         connection.execute(reviews.delete().where(reviews.c.id == review))
 

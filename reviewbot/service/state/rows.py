@@ -14,9 +14,12 @@ from reviewbot.service.state.model import (
     ReviewRecord,
     SourceRecord,
 )
-from reviewbot.service.state.tables import reviews
+from reviewbot.service.state.tables import outbox, reviews
 
 REVIEW = [column for column in reviews.c if column.name not in ("result", "submitted")]
+
+
+LETTER = [column for column in outbox.c if column.name not in ("mail", "began")]
 
 
 def review_record(row: Any) -> ReviewRecord:
@@ -55,16 +58,9 @@ def hazard_record(row: Any) -> HazardRecord:
 
 
 def letter(row: Any) -> Letter:
-    """A row of ``outbox`` as a record, without the mail."""
-    return Letter(
-        message_id=row.message_id,
-        review=row.review,
-        list=row.list,
-        subject=row.subject,
-        recipients=tuple(row.recipients),
-        state=row.state,
-        created=row.created,
-    )
+    """A row of :data:`LETTER` as a record."""
+    values = dict(row._mapping)
+    return Letter(**{**values, "recipients": tuple(values["recipients"])})
 
 
 def event(row: Any) -> Event:

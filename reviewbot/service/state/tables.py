@@ -16,8 +16,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
-from reviewbot.service.model import FailureKind, OutboxState, Reason, ReviewState, Step
+from reviewbot.service.model import (
+    AddressState,
+    FailureKind,
+    Fate,
+    OutboxState,
+    Reason,
+    ReviewState,
+    Step,
+)
 from reviewbot.service.state.model import Subject
+from reviewbot.service.talk.model import CommandState, ListState, StopKind
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
@@ -167,14 +176,105 @@ hazards = sa.Table(
 outbox = sa.Table(
     "outbox",
     metadata,
-    sa.Column("message_id", Words, primary_key=True),
-    _review(unique=True),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("message_id", Words, nullable=False, unique=True),
+    # A letter that went out outlives its series, so that it never goes out again.
+    sa.Column("review", sa.Integer, sa.ForeignKey("reviews.id", ondelete="SET NULL"), index=True),
     sa.Column("list", Words, nullable=False),
     sa.Column("subject", Words, nullable=False),
     sa.Column("recipients", sa.JSON, nullable=False),
     sa.Column("mail", Packed, nullable=False),
     sa.Column("state", _one_of(OutboxState), nullable=False, index=True),
+    sa.Column("reason", Words, nullable=False, server_default=""),
     sa.Column("created", Moment, nullable=False),
+    sa.Column("changed", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_try", Moment),
+    sa.Column("asked", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("sender", Words, nullable=False, server_default=""),
+    sa.Column("began", Moment),
+    sa.Index("ix_outbox_list_began", "list", "began"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column(
+        "letter", sa.Integer, sa.ForeignKey("outbox.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("address", Words, primary_key=True),
+    sa.Column("fate", _one_of(Fate), nullable=False),
+    sa.Column("said", Words, nullable=False, server_default=""),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_deliveries_address_at", "address", "at"),
+)
+
+addresses = sa.Table(
+    "addresses",
+    metadata,
+    sa.Column("address", Words, primary_key=True),
+    sa.Column("state", _one_of(AddressState), nullable=False),
+    sa.Column("reason", Words, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+switches = sa.Table(
+    "switches",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("thrown", sa.Boolean, nullable=False),
+    sa.Column("reason", Words, nullable=False, server_default=""),
+    sa.Column("at", Moment),
+)
+
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("message_id", Words, primary_key=True),
+    _review(index=True),
+    sa.Column("author", Words, nullable=False, index=True),
+    sa.Column("commands", sa.JSON, nullable=False),
+    sa.Column("state", _one_of(CommandState), nullable=False, index=True),
+    sa.Column("reason", Words, nullable=False, server_default=""),
+    sa.Column("received", Moment, nullable=False),
+    sa.Column("decided", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_try", Moment),
+    sa.Column("raw", Packed),
+    sa.Column("digest", sa.String(64), nullable=False),
+)
+
+false_positives = sa.Table(
+    "false_positives",
+    metadata,
+    sa.Column("list", Words, primary_key=True),
+    sa.Column("hazard", sa.String(64), primary_key=True),
+    sa.Column("kind", _one_of(HazardKind), nullable=False),
+    sa.Column("classes", sa.JSON, nullable=False),
+    sa.Column("reason", Words, nullable=False),
+    sa.Column("person", Words, nullable=False),
+    sa.Column("role", Words, nullable=False),
+    sa.Column("message_id", Words, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+stops = sa.Table(
+    "stops",
+    metadata,
+    sa.Column("kind", _one_of(StopKind), primary_key=True),
+    sa.Column("value", Words, primary_key=True),
+    sa.Column("person", Words, nullable=False),
+    sa.Column("message_id", Words, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+lists = sa.Table(
+    "lists",
+    metadata,
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("state", _one_of(ListState), nullable=False),
+    sa.Column("reason", Words, nullable=False),
+    sa.Column("changed", Moment, nullable=False),
 )
 
 events = sa.Table(

@@ -35,7 +35,7 @@ _FOLLOWS: Mapping[ReviewState, frozenset[ReviewState]] = {
     ReviewState.FAILED: frozenset({ReviewState.QUEUED, ReviewState.SKIPPED}),
     ReviewState.SKIPPED: frozenset({ReviewState.COLLECTING, ReviewState.QUEUED}),
     ReviewState.SUPERSEDED: frozenset({ReviewState.COLLECTING, ReviewState.QUEUED}),
-    ReviewState.DONE: frozenset(),
+    ReviewState.DONE: frozenset({ReviewState.QUEUED}),
 }
 UNDER_WAY = frozenset({ReviewState.QUEUED, ReviewState.RUNNING})
 

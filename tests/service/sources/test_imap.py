@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -256,6 +257,17 @@ def test_no_news_are_no_news(box: Mailbox) -> None:
     drain(source)
     assert not source.wait(0.2)
     source.close()
+
+
+def test_waiting_ends_when_the_source_is_closed(box: Mailbox) -> None:
+    source = box.open()
+    drain(source)
+    timer = threading.Timer(0.3, source.close)
+    timer.start()
+    started = time.monotonic()
+    assert not source.wait(600)
+    assert time.monotonic() - started < 300
+    timer.join()
 
 
 def test_a_server_without_idle_cannot_tell(box: Mailbox) -> None:

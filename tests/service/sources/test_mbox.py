@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbot.service.model import FailureKind
-from reviewbot.service.sources import _mbox
-from reviewbot.service.sources._mbox import entries
+from reviewbot.service.sources import mboxes
 from reviewbot.service.sources.mbox import MboxSource
+from reviewbot.service.sources.mboxes import entries
 from tests.service.sources.support import drain, failing, mail, mails, numbers
 
 SEPARATOR = b"From author@example.org Mon Mar  2 12:00:00 2026\n"
@@ -271,7 +271,7 @@ def test_any_bytes_are_read_to_their_end(junk: bytes, offset: int) -> None:
 
 
 def test_a_message_that_is_too_big_is_counted(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_mbox, "MAX_MESSAGE", 5000)
+    monkeypatch.setattr(mboxes, "MAX_MESSAGE", 5000)
     for big in (mail(10, "x" * 5000), mail(10, "x\n" * 90_000), counted(mail(10, "x" * 90_000))):
         box.append(entry(big), entry(mail(11)))
         (batch,) = drain(box.open())

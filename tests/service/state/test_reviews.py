@@ -236,7 +236,7 @@ def test_a_forgotten_review_lets_its_workflow_end(state: State) -> None:
     assert reviews.by_key(state, ["k"]) == ()
 
 
-@pytest.mark.parametrize("to", ReviewState)
+@pytest.mark.parametrize("to", sorted(set(ReviewState) - {ReviewState.QUEUED}))  # that is a retest
 def test_only_what_may_follow_follows(state: State, to: ReviewState) -> None:
     record = running(state)
     progress.finish(state, record.id, outcome())

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether a way through calls can be gone, as far as constant arguments tell.
+
+``stop(dev, false)`` does not wait where ``stop()`` asks ``if (sync)``.  Only what a call
+says itself is followed, down the calls of one way: conditions on parameters, up to where
+they are set to something else, against the constants that are given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from reviewbot.locking import known as knowledge
+from reviewbot.locking.blocks import BRANCH, SWITCH, Block, Event, Flow
+from reviewbot.locking.calls import constant_value
+from reviewbot.locking.facts import Function, read_facts
+from reviewbot.locking.known import NOTHING, Knowledge
+from reviewbot.locking.view import View
+
+Edge = tuple[int, int]
+"""(caller, callee)."""
+NOWHERE = -1
+_CALLED = re.compile(r"\w+(?=\s*\()")
+
+
+@dataclass(slots=True)
+class Feasibility:
+    """Asks about ways of one tree; keeps the functions that it has read."""
+
+    view: View
+    _read: dict[int, Function | None] = field(default_factory=dict)
+
+    def stuck(self, path: Sequence[int], args: Sequence[str], last: frozenset[str]) -> Edge | None:
+        """The call of *path* that is not made if ``path[0]`` is called with *args*.
+
+        *last* names what the end of the path calls; ``(n, NOWHERE)`` stands for such a call.
+        None if all are made; what cannot be told is taken to be possible.
+        """
+        if not path:
+            return None
+        if self.view.function(path[0]) is None:  # what stands behind a member gets its arguments
+            return self.stuck(path[1:], args, last)
+        rest = path[1:]
+        names = frozenset({self._called(rest[0])}) if rest else last
+        function = self._function(path[0])
+        if function is None:
+            return None
+        if not any(_calls(event, names) for flow in function.flows for event in _events(flow)):
+            return None
+        known = _given(function, args)
+        ends: Edge | None = (path[0], rest[0] if rest else NOWHERE)
+        for event, then in {one for flow in function.flows for one in _reached(flow, known)}:
+            if ends is not None and _calls(event, names):
+                ends = self.stuck(rest, _handed_on(event, then), last)
+        return ends
+
+    def _called(self, number: int) -> str:
+        """How a callee is called in the source: its name, or that of the member."""
+        name = self.view.callable_name(number)
+        return name if self.view.function(number) is not None else name.rpartition(".")[2]
+
+    def _function(self, number: int) -> Function | None:
+        """A function with its flow; None if its text makes none."""
+        if number not in self._read:
+            self._read[number] = self._parsed(number)
+        return self._read[number]
+
+    def _parsed(self, number: int) -> Function | None:
+        ref = self.view.function(number)
+        if ref is None or ref.macro:
+            return None
+        text = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
+        facts = read_facts(text.encode("latin-1", "replace"), frozenset(_CALLED.findall(text)))
+        return next((f for f in facts.functions if f.name == ref.name and f.flows), None)
+
+
+def _calls(event: Event, names: frozenset[str]) -> bool:
+    """Whether an event calls one of *names*, be it through a struct."""
+    return event.name in names or event.name.replace("->", ".").rpartition(".")[2] in names
+
+
+def _events(flow: Flow) -> Iterator[Event]:
+    return (event for block in flow.blocks for event in block.events)
+
+
+def _reached(flow: Flow, known: Knowledge) -> Iterator[tuple[Event, Knowledge]]:
+    """The events that can happen if *known* holds at first, with what is known there."""
+    seen: set[tuple[int, Knowledge]] = set()
+    work = [(0, known)] if flow.blocks else []
+    while work:
+        state = work.pop()
+        if state in seen:
+            continue
+        seen.add(state)
+        number, known = state
+        block = flow.blocks[number]
+        for event in block.events:
+            yield event, known
+            known = _forget(known, event)
+        work.extend((target, known) for target in _targets(block, known))
+
+
+def _targets(block: Block, known: Knowledge) -> tuple[int, ...]:
+    """Where a block goes, given what is known."""
+    if block.jump == BRANCH and block.key:
+        answer = knowledge.decide(known, block.key)
+        if answer is not None:
+            return block.targets[:1] if answer else block.targets[1:]
+    if block.jump == SWITCH and (const := knowledge.value(known, block.key)[1]):
+        cases = list(zip(block.targets, block.labels, strict=True))
+        chosen = [t for t, label in cases if label == const]
+        return tuple(chosen or [t for t, label in cases if not label] or block.targets)
+    return block.targets
+
+
+def _forget(known: Knowledge, event: Event) -> Knowledge:
+    """What is still known after an event that may set a variable."""
+    changed = {event.result, *(argument[1:] for argument in event.args if argument[:1] == "&")}
+    return frozenset(fact for fact in known if knowledge.base_of(fact[0]) not in changed)
+
+
+def _given(function: Function, args: Sequence[str]) -> Knowledge:
+    """What constant arguments say of a function's parameters."""
+    known = NOTHING
+    for name, local in function.locals.items():
+        if 0 <= local.param < len(args):
+            known = knowledge.assign(known, name, constant_value(args[local.param]))
+    return known
+
+
+def _handed_on(event: Event, known: Knowledge) -> tuple[str, ...]:
+    """The arguments of a call, with what is known of them in place of names."""
+    return tuple(_constant(argument, known) for argument in event.args)
+
+
+def _constant(argument: str, known: Knowledge) -> str:
+    signs, const = knowledge.value(known, argument)
+    return const or {"0": "0", "+": "1"}.get(signs, argument)

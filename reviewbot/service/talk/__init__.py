@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Commands that people give in their replies: heard, checked, obeyed; never answered."""

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ways that constant arguments bar, and those they leave open."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.locking.feasible import NOWHERE, Feasibility
+from reviewbot.locking.view import View
+from tests.locking.scenario import one
+from tests.locking.support import Lab
+
+FILE = "drivers/dev/core.c"
+STOP = """
+static void wait(struct dev *d, bool sync)
+{
+@@
+}
+static void stop(struct dev *d, bool sync)
+{
+	wait(d, sync);
+}
+struct dev_ops {
+	void (*wait)(struct dev *d, bool sync);
+};
+static void halt(struct dev *d, struct dev_ops *ops)
+{
+	note(d);
+	ops->wait(d, false);
+}
+static const struct dev_ops dev_ops = {
+	.wait = wait,
+};
+"""
+LAST = frozenset({"flush_work"})
+
+
+def number(view: View, name: str) -> int:
+    if name.startswith("ops "):
+        found = view.store.callable_number(name)
+        assert found is not None
+        return found
+    return next(ref.id for ref in view.functions_in(FILE) if ref.name == name)
+
+
+@pytest.mark.parametrize(
+    ("body", "args", "open_"),
+    [
+        ("\tif (sync)\n\t\tflush_work(&d->work);", ("d", "false"), False),
+        ("\tif (sync)\n\t\tflush_work(&d->work);", ("d", "true"), True),
+        ("\tif (sync)\n\t\tflush_work(&d->work);", ("d", "how"), True),
+        ("\tif (sync)\n\t\tflush_work(&d->work);", (), True),
+        ("\tif (!sync)\n\t\treturn;\n\tflush_work(&d->work);", ("d", "0"), False),
+        ("\tif (!d)\n\t\tflush_work(&all);", ("&x->dev", "0"), False),
+        ("\tsync = must(d);\n\tif (sync)\n\t\tflush_work(&d->work);", ("d", "false"), True),
+        ("\task(&sync);\n\tif (sync)\n\t\tflush_work(&d->work);", ("d", "false"), True),
+        ("\tif (sync)\n\t\tflush_work(&d->work);\n\tsync = true;", ("d", "false"), False),
+        ("again:\n\tif (sync)\n\t\tflush_work(&d->work);\n\tif (!sync) {\n\t\tsync = true;\n"
+         "\t\tgoto again;\n\t}", ("d", "false"), True),
+        ("\tif (sync == DEV_WAIT)\n\t\tflush_work(&d->work);", ("d", "DEV_LATER"), False),
+        ("\tif (sync & DEV_WAIT)\n\t\tflush_work(&d->work);", ("d", "DEV_NOW | DEV_WAIT"), True),
+        ("\tswitch (sync) {\n\tcase DEV_WAIT:\n\t\tflush_work(&d->work);\n\t}", ("d", "DEV_LATER"),
+         False),
+        ("\tswitch (sync) {\n\tcase DEV_WAIT:\n\t\tflush_work(&d->work);\n\t}", ("d", "DEV_WAIT"),
+         True),
+    ],
+)  # fmt: skip
+def test_what_a_constant_bars(lab: Lab, body: str, args: tuple[str, ...], open_: bool) -> None:
+    with lab.views(one(STOP.replace("@@", body))) as (view,):
+        asked = Feasibility(view)
+        wait, stop = number(view, "wait"), number(view, "stop")
+        barred = None if open_ else (wait, NOWHERE)
+        assert asked.stuck([wait], args, LAST) == barred
+        assert asked.stuck([stop, wait], args, LAST) == barred
+        assert asked.stuck([stop, wait], ("d", "sync"), LAST) is None
+
+
+def test_arguments_reach_what_stands_behind_a_member(lab: Lab) -> None:
+    body = "\tif (sync)\n\t\tflush_work(&d->work);"
+    with lab.views(one(STOP.replace("@@", body))) as (view,):
+        way = [number(view, name) for name in ("halt", "ops struct dev_ops.wait", "wait")]
+        assert Feasibility(view).stuck(way, ("d", "ops"), LAST) == (way[-1], NOWHERE)
+
+
+def test_what_is_not_found_in_the_source_is_possible(lab: Lab) -> None:
+    body = "\tif (sync)\n\t\tflush_work(&d->work);"
+    with lab.views(one(STOP.replace("@@", body))) as (view,):
+        asked = Feasibility(view)
+        stop, halt = number(view, "stop"), number(view, "halt")
+        assert asked.stuck([stop, halt], ("d", "false"), LAST) is None
+        assert asked.stuck([stop], ("d", "false"), LAST) is None
+        assert asked.stuck([], (), LAST) is None
