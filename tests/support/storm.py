@@ -131,7 +131,8 @@ class Storm:
         process = self.start()
         end = time.monotonic() + seconds
         try:
-            while not self.done():
+            # A program that has only just begun to start has no handler for SIGTERM yet.
+            while not (self.says("service.started", process, 0) and self.done()):
                 assert process.poll() is None, self.log()[-4000:]
                 assert time.monotonic() < end, self.log()[-4000:]
                 time.sleep(0.5)
