@@ -139,7 +139,7 @@ def test_a_tree_that_is_away_for_an_hour_costs_no_review(bench: Bench, clock: Ha
 
 def test_one_that_needs_too_long_fails_at_once(bench: Bench) -> None:
     bench.arrive(*bench.world.series(1))
-    bench.plan = replace(bench.plan, limits=replace(bench.plan.limits, seconds=0.01))
+    bench.plan = replace(bench.plan, limits=replace(bench.plan.limits, seconds=1e-6))
     assert bench.take(Step.FETCH, Step.BASE) == [True, False]
     assert (bench.review.state, bench.review.failure) == (ReviewState.FAILED, FailureKind.TIMEOUT)
     bench.plan = replace(bench.plan, limits=replace(bench.plan.limits, seconds=60))
