@@ -61,7 +61,7 @@ def outbox_command(
         say(json.dumps(show.plain(value), indent=2))
     else:
         _print(listed, verdicts)
-        say(stop or f"{len(listed)} letters")
+        say(stop or ("1 letter" if len(listed) == 1 else f"{len(listed)} letters"))
     if any(letter.state is OutboxState.IN_DOUBT for letter in listed):
         raise typer.Exit(ExitStatus.FINDINGS)
 
