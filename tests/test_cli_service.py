@@ -71,7 +71,7 @@ def test_a_pass_reviews_what_came_and_status_tells_it(settings: Path) -> None:
     assert "review running -> done: one hazard gone, 3 sites" in told.out
     assert run("poll", "--config", settings).status == 0
     again = run("status", "--json", "--config", settings).json
-    assert again["overview"]["outbox"] == {"waiting": 1}
+    assert again["overview"]["outbox"] == {"kept": 1}
 
 
 def test_what_is_over_can_be_forgotten_but_not_skipped(settings: Path) -> None:

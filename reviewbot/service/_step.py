@@ -150,6 +150,14 @@ _WORK: Mapping[Task, Callable[[Request], object]] = {
 }
 
 
+_CACHE_GONE = "the cache was removed while it was in use: it is made anew"
+
+
+def _is_below(error: OSError, directory: str) -> bool:
+    """Whether an error is about a file in a directory."""
+    return Path(os.fsdecode(error.filename or "")).is_relative_to(directory)
+
+
 def answer(request: Request) -> Answer:
     """Take the step, or say why that failed."""
     try:
@@ -160,9 +168,11 @@ def answer(request: Request) -> Answer:
     except MemoryError:
         return Answer(failure=FailureKind.OUT_OF_MEMORY, reason="it ran out of memory")
     except OSError as error:
-        if not is_full(error):
-            raise
-        return Answer(failure=FailureKind.DISK_FULL, reason=f"no room on a disk ({error})")
+        if is_full(error):
+            return Answer(failure=FailureKind.DISK_FULL, reason=f"no room on a disk ({error})")
+        if isinstance(error, FileNotFoundError) and _is_below(error, request.setup.cache):
+            return Answer(failure=FailureKind.TREE, reason=_CACHE_GONE)
+        raise
 
 
 def run(home: Path, lifeline: int) -> None:

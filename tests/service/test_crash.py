@@ -31,7 +31,8 @@ def test_a_program_that_is_killed_all_the_time_does_everything_once(
     given = threads(12, 3, sample_files(sample_patches))
     figures = crash(tmp_path, given, _PLACES, kills=6, seed=3)
     assert figures.wrong == []
-    assert (figures.at_boundaries, figures.not_reached, figures.at_random) == (4, 0, 6)
+    assert (figures.at_boundaries, figures.at_random) == (4, 6)
+    assert figures.not_reached <= 1, "a life may have nothing left to do at the last place"
     assert figures.reviews_done >= len(given)
     assert figures.replies > 0
 

@@ -70,7 +70,7 @@ def test_a_service_killed_at_every_step_still_reviews_once(tmp_path: Path) -> No
         story = queries.story(state, world.reviews()[0].head)
         assert story is not None
         assert [event.after for event in story.events] == [
-            *("collecting", "queued", "running", "done", "waiting")
+            *("collecting", "queued", "running", "done", "kept")
         ]
         assert story.review is not None
         assert set(story.review.seconds) == set(list(Step)[:-1])
