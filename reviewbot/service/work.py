@@ -27,7 +27,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions, error
+from dbos import DBOS, DBOSConfig, SetWorkflowID, StepOptions, WorkflowStatus, error
 
 from reviewbot.errors import ConfigError
 from reviewbot.service.failures import says_full
@@ -80,7 +80,11 @@ class Work:
         self._workers = workers
         self._interval = interval
         self._config = _config(database, watch.id, workers)
-        self._workflow = _workflow(steps)
+        self._in_hand: set[int] = set()
+        """Reviews whose workflow runs in this process."""
+        self._missed: set[str] = set()
+        """Workflows that should run here and did not when last looked at."""
+        self._workflow = _workflow(steps, self._in_hand)
 
     def start(self) -> None:
         """Begin; this process is on the list of those that work."""
@@ -139,22 +143,44 @@ class Work:
     def mend(self) -> int:
         """Start again what should be under way and is not; how many reviews that were.
 
-        A workflow may be lost with DBOS's database, or end early when the state
-        was out of reach at the wrong moment.
+        A workflow may be lost with DBOS's database, end early when the state was out
+        of reach at the wrong moment, or be dropped by DBOS when it was its own
+        database, which it then takes for under way as long as this process lives.
         """
         return sum(map(self._mend, progress.under_way(self._state)))
 
     def _mend(self, record: ReviewRecord) -> bool:
         with _reachable():
             status = DBOS.get_workflow_status(record.workflow)
-        if status is not None and status.status in _ACTIVE:
-            return False
         if status is not None and status.status == _GIVEN_UP:
             return progress.fail(self._state, record.id, _DEADLY)
-        reason = "its workflow is gone" if status is None else "its workflow ended early"
+        if status is None:
+            reason = "its workflow is gone"
+        elif status.status not in _ACTIVE:
+            reason = "its workflow ended early"
+        elif self._is_dropped(record, status):
+            reason = "its workflow was dropped"
+            self.cancel(record)
+        else:
+            return False
         if not progress.resubmit(self._state, record, reason):
             return False
         self._observer.event(Event.RESUBMITTED, review=record.id, reason=reason)
+        return True
+
+    def _is_dropped(self, record: ReviewRecord, status: WorkflowStatus) -> bool:
+        """Whether a workflow of this process has not run at two looks in a row.
+
+        At one it may be about to start, or to say how it ended.
+        """
+        here = status.status == "PENDING" and status.executor_id == self._watch.id
+        if not here or record.id in self._in_hand:
+            self._missed.discard(record.workflow)
+            return False
+        if record.workflow not in self._missed:
+            self._missed.add(record.workflow)
+            return False
+        self._missed.discard(record.workflow)
         return True
 
     def tidy(self, before: datetime) -> int:
@@ -191,10 +217,17 @@ _DEADLY = Failure(
 )
 
 
-def _workflow(steps: Steps) -> Callable[[int], str]:
+def _workflow(steps: Steps, in_hand: set[int]) -> Callable[[int], str]:
     """The workflow: a review's steps in order, up to one that ends it."""
 
     def review(number: int) -> str:
+        in_hand.add(number)
+        try:
+            return run(number)
+        finally:
+            in_hand.discard(number)
+
+    def run(number: int) -> str:
         for step in Step:
             options = StepOptions(
                 name=step.value,
