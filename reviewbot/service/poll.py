@@ -52,16 +52,45 @@ def poll(
     the last stored batch left it.  Raises
     :class:`~reviewbot.service.state.store.StateError`.
     """
+    return read_all(
+        state,
+        source,
+        lambda batch: _take_in(state, source.name, batch, scope, observer),
+        observer,
+        limit=limit,
+        go_on=go_on,
+        first_delay=first_delay,
+    )
+
+
+def read_all(
+    state: State,
+    source: Source,
+    take_in: Callable[[Batch], int],
+    observer: Observer,
+    *,
+    limit: int,
+    go_on: Callable[[], bool],
+    first_delay: float = FIRST_DELAY,
+) -> int:
+    """Go through what a source has had since its cursor, batch by batch; how much was news.
+
+    ``take_in`` stores a batch with its cursor and says how much of it was news.
+    """
     news, count = 0, 0
     try:
         while go_on():
             batch = source.fetch(mail.source(state, source.name).cursor, limit)
-            news += _take_in(state, source.name, batch, scope, observer)
+            news += take_in(batch)
             count += len(batch.arrivals)
+            for notice in batch.notices:
+                observer.event(Event.NOTICE, source=source.name, reason=notice)
+            for where in batch.skipped:
+                observer.event(Event.MESSAGE, source=source.name, where=where, reason="too big")
             if not batch.more:
                 break
     except SourceError as error:
-        put_off(state, source.name, error, observer, first_delay)
+        _put_off(state, source.name, error, observer, first_delay)
         return news
     observer.event(Event.POLLED, source=source.name, messages=count, news=news)
     return news
@@ -97,12 +126,8 @@ def _name_of(raw: bytes) -> str:
     return found[1].decode() if found else f"unreadable-{sha256(raw).hexdigest()[:24]}"
 
 
-def put_off(
-    state: State,
-    name: str,
-    error: SourceError,
-    observer: Observer,
-    first_delay: float = FIRST_DELAY,
+def _put_off(
+    state: State, name: str, error: SourceError, observer: Observer, first_delay: float
 ) -> None:
     """Leave a source that failed alone for a while, and write that down."""
     failures = mail.source(state, name).failures

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
 from reviewbot.series.model import Identity
+from reviewbot.service.log import Event
 from reviewbot.service.model import Decision, Group, Label, Post, Reason
 from reviewbot.service.state.model import HazardRecord, Outcome, Received, Reply
 
@@ -37,6 +39,19 @@ class HandClock:
     def jump(self, seconds: float) -> None:
         """Let somebody set the date."""
         self.date += timedelta(seconds=seconds)
+
+
+@dataclass
+class Heard:
+    """Remembers events."""
+
+    events: list[tuple[Event, dict[str, Any]]] = field(default_factory=list)
+
+    def event(self, name: Event, **fields: Any) -> None:
+        self.events.append((name, fields))
+
+    def of(self, name: Event) -> list[dict[str, Any]]:
+        return [fields for each, fields in self.events if each is name]
 
 
 def post(message_id: str, **given: Any) -> Post:

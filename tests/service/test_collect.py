@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from reviewbot.service.sources.errors import SourceError
 from reviewbot.service.state import mail, queries, reviews
 from reviewbot.service.state.model import ReviewRecord, SourceState
 from reviewbot.service.state.store import State
-from tests.service.support import HandClock
+from tests.service.support import HandClock, Heard
 
 WAIT = 600.0
 DIFF = """\
@@ -36,19 +35,6 @@ index 0123456..789abcd 100644
 +int {name};
  int b;
 """
-
-
-@dataclass
-class Heard:
-    """Remembers events."""
-
-    events: list[tuple[Event, dict[str, Any]]] = field(default_factory=list)
-
-    def event(self, name: Event, **fields: Any) -> None:
-        self.events.append((name, fields))
-
-    def of(self, name: Event) -> list[dict[str, Any]]:
-        return [fields for each, fields in self.events if each is name]
 
 
 @dataclass

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reviewbot.service.log import Event, Observer
-from reviewbot.service.model import Arrival, Source
-from reviewbot.service.poll import put_off
+from reviewbot.service.model import Arrival, Batch, Source
+from reviewbot.service.poll import read_all
 from reviewbot.service.posting.bounces import read_report
-from reviewbot.service.sources.errors import SourceError
 from reviewbot.service.state import addresses, mail
 from reviewbot.service.state.store import State
 
@@ -22,20 +21,13 @@ def read_bounces(
     Like :func:`~reviewbot.service.poll.poll`: a source that fails is put off.  A
     report that is read twice says the same.
     """
-    silenced, count = 0, 0
-    try:
-        while go_on():
-            batch = source.fetch(mail.source(state, source.name).cursor, limit)
-            silenced += sum(_obey(state, arrival, observer) for arrival in batch.arrivals)
-            mail.take_in(state, source.name, batch.cursor, ())
-            count += len(batch.arrivals)
-            if not batch.more:
-                break
-    except SourceError as error:
-        put_off(state, source.name, error, observer)
+
+    def take_in(batch: Batch) -> int:
+        silenced = sum(_obey(state, arrival, observer) for arrival in batch.arrivals)
+        mail.take_in(state, source.name, batch.cursor, ())
         return silenced
-    observer.event(Event.POLLED, source=source.name, messages=count, news=silenced)
-    return silenced
+
+    return read_all(state, source, take_in, observer, limit=limit, go_on=go_on)
 
 
 def _obey(state: State, arrival: Arrival, observer: Observer) -> int:
