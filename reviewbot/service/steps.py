@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from reviewbot.errors import ReviewbotError
+from reviewbot.kernel.model import Base
 from reviewbot.locking.model import Verdict
+from reviewbot.report.model import Review
 from reviewbot.service._protocol import (
     ChildLimits,
     Fetched,
@@ -26,7 +28,7 @@ from reviewbot.service._protocol import (
     encode,
 )
 from reviewbot.service.child import Leave, Nursery
-from reviewbot.service.failures import StepError, failure_of
+from reviewbot.service.failures import StaleProduct, StepError, failure_of
 from reviewbot.service.gather import gather
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import PASSING, FailureKind, ReviewState, Step
@@ -38,6 +40,12 @@ FIRST_DELAY = 30.0
 """Seconds before a step that failed for a while is tried again; each time twice as long."""
 MAX_DELAY = 3600.0
 
+_MADE: Mapping[Step, type[object]] = {
+    Step.FETCH: Fetched,
+    Step.BASE: Base,
+    Step.APPLY: Tried,
+    Step.CHECK: Review,
+}
 _NEEDS: Mapping[Step, tuple[Step, ...]] = {
     Step.BASE: (Step.FETCH,),
     Step.APPLY: (Step.FETCH, Step.BASE),
@@ -96,6 +104,10 @@ class Steps:
                 self._tell(Event.STEP, record, step=step, seconds=seconds)
         except StateError:
             raise
+        except StaleProduct as error:
+            if progress.redo(self._state, review, str(error)):
+                self._tell(Event.RESUBMITTED, record, reason=str(error))
+            return False
         except ReviewbotError as error:
             self._failed(record, step, failure_of(error))
             return False
@@ -104,9 +116,11 @@ class Steps:
     def _make(self, record: ReviewRecord, step: Step) -> bytes:
         if step is Step.FETCH:
             return encode(self._gather(record))
-        made = {need: self._product(record, need) for need in _NEEDS[step]}
         if step in (Step.CHECK, Step.RENDER) and (harmless := self._harmless(record)):
-            return encode(Outcome(Verdict.CLEAN, harmless)) if step is Step.RENDER else b""
+            return encode(Outcome(Verdict.CLEAN, harmless, ())) if step is Step.RENDER else b""
+        made = {need: self._product(record, need) for need in _NEEDS[step]}
+        for need, product in made.items():
+            decode(product, _MADE[need])
         setup = self._plan.setup(record.list)
         request = Request(
             task=Task(step.value),

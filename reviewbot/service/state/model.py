@@ -165,6 +165,8 @@ class HazardRecord:
     classes: tuple[str, ...]
     state: ChangeState
     patch: int | None
+    letter: str = ""
+    """Message-ID of the reply that tells of it; empty if each of the review's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,17 +231,17 @@ class Outcome:
 
     verdict: Verdict
     reason: str
+    replies: tuple[Reply, ...]
+    """Empty where nobody is to be answered."""
     base: str = ""
     result: bytes = b""
     """``reviewbot.review/1`` in JSON."""
     hazards: tuple[HazardRecord, ...] = ()
-    reply: Reply | None = None
-    """None where nobody is to be answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The mail that answers a series."""
+    """A mail that answers a series, or one of its patches."""
 
     message_id: str
     subject: str

@@ -171,6 +171,7 @@ hazards = sa.Table(
     sa.Column("classes", sa.JSON, nullable=False),
     sa.Column("state", _one_of(ChangeState), nullable=False),
     sa.Column("patch", sa.Integer),
+    sa.Column("letter", Words, nullable=False, server_default=""),
 )
 
 outbox = sa.Table(
@@ -232,6 +233,7 @@ commands = sa.Table(
     metadata,
     sa.Column("message_id", Words, primary_key=True),
     _review(index=True),
+    sa.Column("letter", Words, nullable=False, server_default=""),
     sa.Column("author", Words, nullable=False, index=True),
     sa.Column("commands", sa.JSON, nullable=False),
     sa.Column("state", _one_of(CommandState), nullable=False, index=True),
