@@ -24,6 +24,7 @@ import msgspec
 
 from reviewbot.confine import bound, cut_off, environment
 from reviewbot.errors import ReviewbotError
+from reviewbot.kernel.base import tip_of
 from reviewbot.kernel.model import ApplyState, Base
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.index import quiet
@@ -50,7 +51,7 @@ def index(request: Request) -> Prepared:
     """Read what the cache lacks of the tree at the list's branch, else at HEAD."""
     options = request.setup.options()
     with Repository.open(options.tree, options.mirror) as repository:
-        tree = repository.tree_of(repository.resolve(options.branch or "HEAD"))
+        tree = repository.tree_of(tip_of(repository, options.branch)[0])
         return prepare(repository, options.settings, tree)
 
 

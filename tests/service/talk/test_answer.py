@@ -247,7 +247,11 @@ def test_without_an_archive_nothing_is_obeyed(kvm: List) -> None:
     raw = kvm.genuine()
     line = Line((Arrival(raw, "1"),))
     poll(kvm.state, line, Scope({}), kvm, limit=10, go_on=lambda: True)
-    assert answer_all(kvm.state, replace(kvm.desk, thread=None), kvm) == 0
+
+    def ask(name: str) -> bytes | None:
+        raise AssertionError("nobody is asked in vain")
+
+    assert answer_all(kvm.state, replace(kvm.desk, thread=None, resolve=ask), kvm) == 0
     assert kvm.became()[0] is IGNORED
 
 
