@@ -46,16 +46,14 @@ from reviewbot.terminal import (
     ConfigOption,
     JsonOption,
     TreeOption,
-    index_settings,
     options_for,
     options_of,
     progress_bars,
     say,
-    sender_of,
-    series_limits,
     tree_of,
     write_file,
 )
+from reviewbot.wiring import index_settings, sender_of, series_limits
 
 LATER = {
     "b4-check": "reviewbot.cli_faces",

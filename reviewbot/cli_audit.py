@@ -27,9 +27,9 @@ from reviewbot.terminal import (
     options_of,
     progress_bars,
     say,
-    series_limits,
     write_file,
 )
+from reviewbot.wiring import series_limits
 
 RevOption = Annotated[str, typer.Option(metavar="REV", help="Revision of the tree.")]
 

@@ -43,10 +43,9 @@ from reviewbot.terminal import (
     options_of,
     progress_bars,
     say,
-    sender_of,
-    series_limits,
     tree_of,
 )
+from reviewbot.wiring import sender_of, series_limits
 
 app = typer.Typer()
 BaseOption = Annotated[
