@@ -11,6 +11,7 @@ from reviewbot.errors import ConfigError
 from reviewbot.kernel.repository import Repository
 from reviewbot.report.envelope import policy_of
 from reviewbot.service._protocol import ChildLimits, Setup
+from reviewbot.service.archive import archive_of
 from reviewbot.service.decide import Scope
 from reviewbot.service.steps import Plan
 from reviewbot.wiring import apply_limits, mirrors, sender_of
@@ -36,8 +37,7 @@ def plan_of(config: Config) -> Plan:
         setup=setup,
         limits=ChildLimits(seconds=service.review_seconds, memory=service.review_memory),
         attempts=service.attempts,
-        archive=service.archive,
-        contact=config.sender.contact,
+        archive=archive_of(config, service.archive) if service.archive else None,
     )
 
 

@@ -27,6 +27,7 @@ from reviewbot.service._protocol import (
     decode,
     encode,
 )
+from reviewbot.service.archive import Archive
 from reviewbot.service.child import Leave, Nursery
 from reviewbot.service.failures import StaleProduct, StepError, failure_of
 from reviewbot.service.gather import gather
@@ -63,8 +64,8 @@ class Plan:
     limits: ChildLimits
     attempts: int = 10
     """Tries of a step that fails for a while."""
-    archive: str = ""
-    contact: str = ""
+    archive: Archive | None = None
+    """Where patches that did not arrive, and what a series is built on, are asked for."""
     first_delay: float = FIRST_DELAY
 
 
@@ -155,7 +156,7 @@ class Steps:
                 FailureKind.UNREADABLE,
                 f"The mails of <{record.head}> were taken back or are no longer kept.",
             )
-        return gather(mails, record.head, self._plan.archive, self._plan.contact)
+        return gather(mails, record.head, self._plan.archive)
 
     def _product(self, record: ReviewRecord, step: Step) -> bytes:
         found = progress.product(self._state, record.id, step)
