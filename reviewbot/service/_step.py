@@ -32,6 +32,7 @@ from reviewbot.locking.trees import Prepared, consult, prepare
 from reviewbot.report.envelope import Dispatch, Ruling, answers, rule
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
+from reviewbot.report.page import render_page
 from reviewbot.report.reply import Reply as Mail
 from reviewbot.report.reply import checked, render_replies
 from reviewbot.report.suppress import suppress
@@ -44,6 +45,8 @@ from reviewbot.service.prefilter import touches_locks
 from reviewbot.service.state.model import HazardRecord, Outcome, Reply
 
 _OPEN_FILES = 512
+_MAX_PAGE = 2 << 20
+"""Bytes of a page that is kept; it packs to a tenth of that."""
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -121,6 +124,7 @@ def _outcome(review: Review, reason: str, replies: tuple[Reply, ...]) -> Outcome
         replies=replies,
         base=review.base.commit if review.base is not None else "",
         result=dump(review.to_dict()).encode(),
+        page=_page(review),
         hazards=tuple(
             HazardRecord(
                 hazard.id,
@@ -133,6 +137,11 @@ def _outcome(review: Review, reason: str, replies: tuple[Reply, ...]) -> Outcome
             for hazard in review.hazards
         ),
     )
+
+
+def _page(review: Review) -> bytes:
+    page = render_page(review).encode("utf-8", "replace")
+    return page if len(page) <= _MAX_PAGE else b""
 
 
 def _replies(review: Review, request: Request) -> tuple[Reply, ...]:

@@ -72,7 +72,8 @@ def as_text(facts: Iterable[Fact]) -> str:
 
 def overview_facts(seen: Overview, now: datetime) -> Iterator[Fact]:
     """The service in a few lines."""
-    waiting = f", the oldest for {span(now - seen.oldest)}" if seen.oldest is not None else ""
+    age = span(now - seen.oldest) if seen.oldest is not None else "now"
+    waiting = f", the oldest for {age}" if age != "now" else ""
     yield "reviews", f"{_counts(seen.reviews) or 'none yet'}{waiting}"
     yield "verdicts", _counts(seen.verdicts) or "none yet"
     if seen.failures:

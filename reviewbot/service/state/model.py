@@ -236,6 +236,8 @@ class Outcome:
     base: str = ""
     result: bytes = b""
     """``reviewbot.review/1`` in JSON."""
+    page: bytes = b""
+    """The review as HTML; empty without a check, or if that is too large to keep."""
     hazards: tuple[HazardRecord, ...] = ()
 
 

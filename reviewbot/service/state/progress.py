@@ -172,6 +172,7 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
         values = {
             "verdict": outcome.verdict,
             "result": outcome.result,
+            "page": outcome.page or None,
             "base": outcome.base,
             "failure": None,
             "next_try": None,

@@ -191,6 +191,19 @@ def result_text(state: State, review: int) -> bytes:
     return found or b""
 
 
+def page(state: State, review: int) -> bytes:
+    """A finished review as HTML; empty if there is none."""
+    with state.read() as connection:
+        found = connection.scalar(sa.select(reviews.c.page).where(reviews.c.id == review))
+    return found or b""
+
+
+def head(state: State, review: int) -> str:
+    """Message-ID that a review's series is known by; empty if there is no such review."""
+    with state.read() as connection:
+        return connection.scalar(sa.select(reviews.c.head).where(reviews.c.id == review)) or ""
+
+
 def hazards_of(state: State, review: int) -> tuple[HazardRecord, ...]:
     """The hazards that a review reported."""
     with state.read() as connection:

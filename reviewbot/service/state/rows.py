@@ -16,7 +16,7 @@ from reviewbot.service.state.model import (
 )
 from reviewbot.service.state.tables import outbox, reviews
 
-REVIEW = [column for column in reviews.c if column.name not in ("result", "submitted")]
+REVIEW = [column for column in reviews.c if column.name not in ("result", "page", "submitted")]
 
 
 LETTER = [column for column in outbox.c if column.name not in ("mail", "began")]

@@ -128,6 +128,7 @@ reviews = sa.Table(
     sa.Column("base", Words, nullable=False, server_default=""),
     sa.Column("seconds", sa.JSON, nullable=False),
     sa.Column("result", Packed),
+    sa.Column("page", Packed),
 )
 
 messages = sa.Table(
