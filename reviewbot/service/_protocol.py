@@ -51,6 +51,8 @@ class Setup:
     """Where they stand, for messages."""
     policy: Policy = field(default_factory=Policy)
     """Who gets the replies to this list's series."""
+    checked: bool = False
+    """Whether a patchwork server is to show what is said of each patch."""
 
     def options(self, prerequisites: tuple[Prerequisite, ...] = ()) -> Options:
         """The same as a review wants it."""

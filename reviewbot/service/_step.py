@@ -29,6 +29,7 @@ from reviewbot.kernel.model import ApplyState, Base
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.index import quiet
 from reviewbot.locking.trees import Prepared, consult, prepare
+from reviewbot.report.check import checks
 from reviewbot.report.envelope import Dispatch, Ruling, answers, rule
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
@@ -97,12 +98,12 @@ def render(request: Request) -> Outcome:
     review = suppress(decode(request.made[Step.CHECK], Review), request.suppressed)
     memory = _memory(request.before, request.suppressed)
     if memory is None:
-        return _outcome(review, review.reason, _replies(review, request))
+        return _outcome(review, review.reason, _replies(review, request), request)
     if tells_nothing_new(memory, review):
         reason = f"{review.reason}; no reply, as that to v{memory.series.version} says the same"
-        return _outcome(review, reason, ())
+        return _outcome(review, reason, (), request)
     review = replace(review, since=since(memory, review))
-    return _outcome(review, review.reason, _replies(review, request))
+    return _outcome(review, review.reason, _replies(review, request), request)
 
 
 def _memory(result: bytes, suppressed: Collection[str]) -> Memory | None:
@@ -112,7 +113,7 @@ def _memory(result: bytes, suppressed: Collection[str]) -> Memory | None:
         return None  # of a program that kept less
 
 
-def _outcome(review: Review, reason: str, replies: tuple[Reply, ...]) -> Outcome:
+def _outcome(review: Review, reason: str, replies: tuple[Reply, ...], request: Request) -> Outcome:
     told = {
         hazard.id: reply.message_id
         for said, reply in zip(answers(review), replies, strict=False)
@@ -125,6 +126,7 @@ def _outcome(review: Review, reason: str, replies: tuple[Reply, ...]) -> Outcome
         base=review.base.commit if review.base is not None else "",
         result=dump(review.to_dict()).encode(),
         page=_page(review),
+        checks=checks(review) if request.setup.checked else (),
         hazards=tuple(
             HazardRecord(
                 hazard.id,

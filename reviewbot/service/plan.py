@@ -56,6 +56,7 @@ def _setup(config: Config, name: str) -> Setup:
         remotes=dict(config.remote),
         primitives=tuple(dict(table.entries) for table in config.primitives),
         where=config.primitives[0].where if config.primitives else "",
+        checked=name in config.patchwork.lists,
         policy=policy_of(name, config.list, own=(config.sender.address,), bots=config.service.bots),
     )
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reviewbot.config import Config
+from reviewbot.config_faces import PatchworkConfig
 from reviewbot.config_service import SourceConfig
 from reviewbot.errors import UsageError
 from reviewbot.series.mailbox import MAX_FILE, to_mbox
@@ -121,7 +122,7 @@ def scratch(config: Config, saved: Saved, observer: Observer) -> Iterator[tuple[
         own = replace(config.service, state=Path(folder), database="", wait=0.0, attempts=1)
         own = replace(own, archive="")
         only = {NAME: SourceConfig(kind="mbox")}
-        settings = replace(config, service=own, source=only, remote={})
+        settings = replace(config, service=own, source=only, remote={}, patchwork=PatchworkConfig())
         newest = max(_date(arrival.raw) for arrival in saved.arrivals)
         clock = StoppedClock(datetime.fromtimestamp(newest, UTC))
         with State.open(own.url, clock) as state:

@@ -82,6 +82,9 @@ def overview_facts(seen: Overview, now: datetime) -> Iterator[Fact]:
     yield "outbox", _counts(seen.outbox) or "empty"
     if seen.seconds:
         yield "steps", ", ".join(f"{step} {mean:.1f} s" for step, mean in seen.seconds.items())
+    if seen.checks:
+        trouble = f"; {one_line(seen.check_trouble)}" if seen.check_trouble else ""
+        yield "checks", f"{_counts(seen.checks)}{trouble}"
     for share in seen.shares:
         yield "list", share_text(share)
     for source in seen.sources:

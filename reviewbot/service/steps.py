@@ -16,6 +16,7 @@ from datetime import timedelta
 from reviewbot.errors import ReviewbotError
 from reviewbot.kernel.model import Base
 from reviewbot.locking.model import Verdict
+from reviewbot.report.check import Check, CheckState
 from reviewbot.report.model import Review
 from reviewbot.service._protocol import (
     ChildLimits,
@@ -118,7 +119,7 @@ class Steps:
         if step is Step.FETCH:
             return encode(self._gather(record))
         if step in (Step.CHECK, Step.RENDER) and (harmless := self._harmless(record)):
-            return encode(Outcome(Verdict.CLEAN, harmless, ())) if step is Step.RENDER else b""
+            return encode(self._clean(record, harmless)) if step is Step.RENDER else b""
         made = {need: self._product(record, need) for need in _NEEDS[step]}
         for need, product in made.items():
             decode(product, _MADE[need])
@@ -135,6 +136,17 @@ class Steps:
             network=step is Step.BASE and bool(setup.remotes),
         )
         return self._nursery.take(request, self.leave)
+
+    def _clean(self, record: ReviewRecord, harmless: str) -> Outcome:
+        """What is said of a series that was not checked, as it needs no check."""
+        found: tuple[Check, ...] = ()
+        if self._plan.setup(record.list).checked:
+            series = decode(self._product(record, Step.FETCH), Fetched).series
+            found = tuple(
+                Check(patch.index, patch.envelope.message_id, CheckState.SUCCESS, harmless)
+                for patch in series.patches
+            )
+        return Outcome(Verdict.CLEAN, harmless, (), checks=found)
 
     def _silent(self) -> tuple[str, ...]:
         return tuple(record.address for record in addresses.silent(self._state))

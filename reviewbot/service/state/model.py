@@ -9,9 +9,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
+from reviewbot.report.check import Check
 from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import (
     AddressState,
+    CheckFate,
     Decision,
     FailureKind,
     Fate,
@@ -226,6 +228,16 @@ class AddressRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """A check that the caller, and nobody else, is to post now."""
+
+    review: int
+    check: Check
+    attempts: int
+    """This one counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """All that a finished review leaves."""
 
@@ -239,6 +251,8 @@ class Outcome:
     page: bytes = b""
     """The review as HTML; empty without a check, or if that is too large to keep."""
     hazards: tuple[HazardRecord, ...] = ()
+    checks: tuple[Check, ...] = ()
+    """What a patchwork server is to show; empty where it is to show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +312,9 @@ class Overview:
     machines: int = 0
     shares: tuple[Share, ...] = ()
     """False positives by list."""
+    checks: Mapping[CheckFate, int] = field(default_factory=dict)
+    check_trouble: str = ""
+    """Why a check waits, if one could not be posted."""
 
     @property
     def depth(self) -> int:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from reviewbot.locking.model import Verdict
 from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import ENDED, OutboxState, ReviewState, Step
+from reviewbot.service.state.checks import conclude
 from reviewbot.service.state.model import Failure, Outcome, Reply, ReviewRecord, Subject
 from reviewbot.service.state.quiet import stopped
 from reviewbot.service.state.rows import REVIEW, review_record
@@ -183,6 +184,7 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
             return False
         for reply in () if silent else outcome.replies:
             _put_out(state, connection, record, outcome.verdict, reply)
+        conclude(connection, review, outcome.checks)
         known = _letters(connection, record)
         connection.execute(hazards.delete().where(hazards.c.review == review))  # of a round before
         for hazard in outcome.hazards:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from reviewbot.service.model import ReviewState, Step
+from reviewbot.service.model import CheckFate, ReviewState, Step
 from reviewbot.service.state import mail, quiet, rows, talk
 from reviewbot.service.state.model import (
     Event,
@@ -21,7 +21,15 @@ from reviewbot.service.state.model import (
     Subject,
 )
 from reviewbot.service.state.store import Connection, State
-from reviewbot.service.state.tables import events, hazards, machines, messages, outbox, reviews
+from reviewbot.service.state.tables import (
+    checks,
+    events,
+    hazards,
+    machines,
+    messages,
+    outbox,
+    reviews,
+)
 
 _LATELY = 200
 """Finished reviews that mean times are taken of."""
@@ -42,6 +50,14 @@ def overview(state: State) -> Overview:
             sources=mail.all_sources(state),
             machines=connection.scalar(sa.select(sa.func.count()).select_from(machines)) or 0,
             shares=quiet.shares(connection),
+            checks=_counts(connection, checks.c.fate),
+            check_trouble=connection.scalar(
+                sa.select(checks.c.reason)
+                .where(checks.c.fate == CheckFate.WAITING, checks.c.reason != "")
+                .order_by(checks.c.next_try.desc())
+                .limit(1)
+            )
+            or "",
         )
 
 

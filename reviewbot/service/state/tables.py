@@ -16,8 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
+from reviewbot.report.check import CheckState
 from reviewbot.service.model import (
     AddressState,
+    CheckFate,
     FailureKind,
     Fate,
     OutboxState,
@@ -227,6 +229,20 @@ switches = sa.Table(
     sa.Column("thrown", sa.Boolean, nullable=False),
     sa.Column("reason", Words, nullable=False, server_default=""),
     sa.Column("at", Moment),
+)
+
+checks = sa.Table(
+    "checks",
+    metadata,
+    _review(primary_key=True),
+    sa.Column("message_id", Words, primary_key=True),
+    sa.Column("patch", sa.Integer, nullable=False),
+    sa.Column("state", _one_of(CheckState), nullable=False),
+    sa.Column("description", Words, nullable=False),
+    sa.Column("fate", _one_of(CheckFate), nullable=False, index=True),
+    sa.Column("reason", Words, nullable=False, server_default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_try", Moment),
 )
 
 commands = sa.Table(
