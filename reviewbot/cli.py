@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -48,6 +46,7 @@ from reviewbot.terminal import (
     TreeOption,
     options_for,
     options_of,
+    print_table,
     progress_bars,
     say,
     tree_of,
@@ -328,13 +327,7 @@ def _print_table(
     if as_json:
         say(json.dumps(values, indent=2))
         return
-    shown = Table(*head, box=None)
-    for row in rows:
-        shown.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as text:
-        console.print(shown)
-    say(text.get(), nl=False)
+    print_table(head, rows)
 
 
 @app.command()

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from reviewbot import config
+from reviewbot.cli_state import open_state
 from reviewbot.errors import ExitStatus, UsageError
 from reviewbot.report.clean import one_line, visible
 from reviewbot.service import show
@@ -24,7 +23,7 @@ from reviewbot.service.posting.postman import Postman
 from reviewbot.service.state import addresses, outbox, queries, quiet, sending
 from reviewbot.service.state.model import Letter
 from reviewbot.service.state.store import State
-from reviewbot.terminal import ConfigOption, JsonOption, say
+from reviewbot.terminal import ConfigOption, JsonOption, print_table, say
 
 SCHEMA = "reviewbot.outbox/1"
 app = typer.Typer()
@@ -34,10 +33,6 @@ Number = Annotated[int, typer.Argument(metavar="ID", help="The letter's number."
 Numbers = Annotated[list[int], typer.Argument(metavar="ID...", help="The letters' numbers.")]
 _OVER = frozenset({OutboxState.SENT, OutboxState.REJECTED, OutboxState.KEPT})
 """What needs nobody's eye any more."""
-
-
-def _open(settings: config.Config) -> State:
-    return State.open(settings.service.url)
 
 
 @box.callback(invoke_without_command=True)
@@ -52,7 +47,7 @@ def outbox_command(
     """List the replies that wait or are on their way, and why. Exit status 1 if one is in doubt."""
     if context.invoked_subcommand is not None:
         return
-    with _open(config.load(config_file)) as state:
+    with open_state(config.load(config_file)) as state:
         listed = [one for one in queries.letters(state) if every or one.state not in _OVER]
         stop = outbox.stopped(state)
         verdicts = dict(queries.verdicts(state))
@@ -75,7 +70,7 @@ def show_command(
     config_file: ConfigOption = None,
 ) -> None:
     """Show a reply as it would go out, or went, and what became of it at each recipient."""
-    with _open(config.load(config_file)) as state:
+    with open_state(config.load(config_file)) as state:
         letter, mail = outbox.get(state, number), outbox.mail_of(state, number)
         deliveries = outbox.deliveries_of(state, number)
         events = queries.letter_events(state, letter.message_id)
@@ -98,7 +93,7 @@ def approve(
     config_file: ConfigOption = None,
 ) -> None:
     """Let replies go out. One in doubt goes out again: look for it in the archive first."""
-    with _open(config.load(config_file)) as state:
+    with open_state(config.load(config_file)) as state:
         for number in numbers:
             letter = outbox.approve(state, number, why or "approved on the command line")
             say(f"approved: {letter.id} {one_line(letter.subject)}")
@@ -111,7 +106,7 @@ def reject(
     config_file: ConfigOption = None,
 ) -> None:
     """See that replies do not go out (any more)."""
-    with _open(config.load(config_file)) as state:
+    with open_state(config.load(config_file)) as state:
         for number in numbers:
             letter = outbox.reject(state, number, why or "rejected on the command line")
             say(f"rejected: {letter.id} {one_line(letter.subject)}")
@@ -134,7 +129,7 @@ def send(
     """
     settings = config.load(config_file)
     office = open_office(settings)
-    with _open(settings) as state:
+    with open_state(settings) as state:
         if dry_run:
             _preview(state, numbers, office.terms)
             return
@@ -158,7 +153,7 @@ def stop_sending(
 
     A reply whose text is on its way already cannot be called back.
     """
-    with _open(config.load(config_file)) as state:
+    with open_state(config.load(config_file)) as state:
         outbox.throw(state, not resume, why)
         say(outbox.stopped(state) or "sending goes on")
 
@@ -176,7 +171,7 @@ def mute(
     config_file: ConfigOption = None,
 ) -> None:
     """Send an address no more mail, or list those that get none and why."""
-    with _open(config.load(config_file)) as state:
+    with open_state(config.load(config_file)) as state:
         for address in wanted or ():
             say(_mute(state, address, why, undo))
         if not wanted:
@@ -211,18 +206,15 @@ def _preview(state: State, numbers: list[int] | None, terms: sending.Terms) -> N
 def _print(listed: list[Letter], verdicts: dict[int, str]) -> None:
     if not listed:
         return
-    table = Table("id", "list", "state", "verdict", "to", "subject", "why", box=None)
-    for letter in listed:
-        verdict = verdicts.get(letter.review, "") if letter.review is not None else ""
-        cells = (
-            *(str(letter.id), letter.list, letter.state.value, verdict),
+    rows = (
+        (
+            *(str(letter.id), letter.list, letter.state.value),
+            verdicts.get(letter.review, "") if letter.review is not None else "",
             *(_people(letter), one_line(letter.subject, 60), "; ".join(_why(letter))),
         )
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as text:
-        console.print(table)
-    say(text.get().rstrip("\n"))
+        for letter in listed
+    )
+    print_table(("id", "list", "state", "verdict", "to", "subject", "why"), rows)
 
 
 def _people(letter: Letter) -> str:

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from reviewbot import config
+from reviewbot.cli_state import open_state, review_of, story_of
 from reviewbot.errors import ConfigError, ExitStatus, UsageError
 from reviewbot.service import show
 from reviewbot.service.log import Log, LogForm, Several
@@ -31,18 +30,13 @@ from reviewbot.service.state import queries, reviews
 from reviewbot.service.state.model import ReviewRecord, Story
 from reviewbot.service.state.store import State
 from reviewbot.service.web import Server
-from reviewbot.terminal import ConfigOption, JsonOption, say, write_file
+from reviewbot.terminal import ConfigOption, JsonOption, print_table, say, write_file
 
 app = typer.Typer()
 MessageId = Annotated[
     str,
     typer.Argument(metavar="MSGID", help="Message-ID of any mail of the series, or of our reply."),
 ]
-
-
-def open_state(settings: config.Config) -> State:
-    """The state that the configuration names."""
-    return State.open(settings.service.url)
 
 
 @app.command()
@@ -127,7 +121,7 @@ def status(
     """
     with open_state(config.load(config_file)) as state:
         if msgid is not None:
-            _tell(_story(state, msgid), as_json)
+            _tell(story_of(state, msgid), as_json)
             return
         seen = queries.overview(state)
         listed = queries.list_reviews(state, wanted or (), limit)
@@ -146,7 +140,7 @@ def status(
 def retry(msgid: MessageId, config_file: ConfigOption = None) -> None:
     """Review a failed, skipped or superseded series again, from its first step."""
     with open_state(config.load(config_file)) as state:
-        review = _review(state, msgid)
+        review = review_of(state, msgid)
         reviews.retry(state, review.id, "asked for on the command line")
     say(f"queued again: v{review.version} {review.title}")
 
@@ -159,7 +153,7 @@ def skip(
 ) -> None:
     """Do not review a series that waits, or end its review."""
     with open_state(config.load(config_file)) as state:
-        review = _review(state, msgid)
+        review = review_of(state, msgid)
         reviews.skip(state, review.id, why)
     say(f"skipped: v{review.version} {review.title}")
 
@@ -171,7 +165,7 @@ def forget(msgid: MessageId, config_file: ConfigOption = None) -> None:
     If its mails come again they are reviewed again.
     """
     with open_state(config.load(config_file)) as state:
-        review = _review(state, msgid)
+        review = review_of(state, msgid)
         reviews.forget(state, review.id)
     say(f"forgotten: v{review.version} {review.title}")
 
@@ -233,23 +227,6 @@ def _service(settings: config.Config) -> Iterator[tuple[Service, State, Metrics]
         yield service, state, metrics
 
 
-def _story(state: State, msgid: str) -> Story:
-    bare = msgid.strip().removeprefix("<").removesuffix(">")
-    found = queries.story(state, bare)
-    if found is None:
-        raise UsageError(f"no mail <{bare}> was seen: see reviewbot status for those that were")
-    return found
-
-
-def _review(state: State, msgid: str) -> ReviewRecord:
-    found = _story(state, msgid)
-    if found.review is None:
-        raise UsageError(
-            f"<{found.message.message_id}> belongs to no review: {found.message.reason.value}"
-        )
-    return found.review
-
-
 def _tell(found: Story, as_json: bool) -> None:
     if as_json:
         value = {"schema": show.SCHEMA, "story": found}
@@ -263,12 +240,10 @@ def _tell(found: Story, as_json: bool) -> None:
 def _print_reviews(listed: tuple[ReviewRecord, ...], now: datetime) -> None:
     if not listed:
         return
-    table = Table("id", "list", "state", "verdict", "age", "series", "why", box=None)
-    for review in listed:
-        line = show.row(review, now)
-        cells = (str(line.id), line.list, line.state, line.verdict, line.age, line.title, line.why)
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as text:
-        console.print(table)
-    say("\n" + text.get().rstrip("\n"))
+    lines = (show.row(review, now) for review in listed)
+    rows = (
+        (str(one.id), one.list, one.state, one.verdict, one.age, one.title, one.why)
+        for one in lines
+    )
+    say("")
+    print_table(("id", "list", "state", "verdict", "age", "series", "why"), rows)

@@ -4,23 +4,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from reviewbot import config
+from reviewbot.cli_state import open_state, review_of
 from reviewbot.errors import UsageError
-from reviewbot.report.clean import one_line
 from reviewbot.service.show import plain
 from reviewbot.service.state import quiet
-from reviewbot.service.state.store import State
 from reviewbot.service.talk import record
 from reviewbot.service.talk.model import FalsePositive
-from reviewbot.terminal import ConfigOption, JsonOption, say, write_file
+from reviewbot.terminal import ConfigOption, JsonOption, print_table, say, write_file
 
 SCHEMA = "reviewbot.false-positives/1"
 app = typer.Typer()
@@ -50,7 +46,7 @@ def false_positives(
     """
     if sum(map(bool, (import_, export, list_))) > 1:
         raise UsageError("give one of --import, --export and --list: a file holds all lists")
-    with State.open(config.load(config_file).service.url) as state:
+    with open_state(config.load(config_file)) as state:
         if import_ is not None:
             added, dropped = quiet.replace_marks(state, _read(import_))
             say(f"{added} added, {dropped} dropped")
@@ -67,19 +63,28 @@ def false_positives(
 
 @app.command()
 def unmute(
-    list_: Annotated[str, typer.Argument(metavar="LIST", help="Name of the [list].")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="LIST|MSGID", help="Name of the [list], or Message-ID of a mail of the series."
+        ),
+    ],
     why: Annotated[
-        str, typer.Option(metavar="TEXT", help="The reason, kept with the list.")
+        str, typer.Option(metavar="TEXT", help="The reason, kept with it.")
     ] = "asked for on the command line",
     config_file: ConfigOption = None,
 ) -> None:
-    """Mail replies to a list again that was muted for its false positives.
+    """Mail replies again to a list, or about a series.
 
-    What was wrong before does not count again.
+    A list is muted for its false positives; what was wrong before does not count again. About
+    a series somebody has asked us to stop.
     """
-    with State.open(config.load(config_file).service.url) as state:
-        quiet.unmute(state, list_, why)
-    say(f"unmuted: {list_}")
+    with open_state(config.load(config_file)) as state:
+        if "@" in what:
+            quiet.resume(state, review_of(state, what).id, why)
+        else:
+            quiet.unmute(state, what, why)
+    say(f"unmuted: {what}")
 
 
 def _read(path: Path) -> tuple[FalsePositive, ...]:
@@ -95,13 +100,11 @@ def _print(found: tuple[FalsePositive, ...]) -> None:
     if not found:
         say("none")
         return
-    table = Table("list", "hazard", "classes", "day", "person", "reason", box=None)
-    for mark in found:
-        classes = ", ".join(mark.classes)
-        day = mark.at.date().isoformat()
-        cells = (mark.list, mark.hazard, classes, day, mark.person, mark.reason)
-        table.add_row(*(one_line(cell).replace("[", r"\[") for cell in cells))
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as text:
-        console.print(table)
-    say(text.get(), nl=False)
+    rows = (
+        (
+            *(mark.list, mark.hazard, ", ".join(mark.classes)),
+            *(mark.at.date().isoformat(), mark.person, mark.reason),
+        )
+        for mark in found
+    )
+    print_table(("list", "hazard", "classes", "day", "person", "reason"), rows)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from reviewbot import config
 from reviewbot.errors import UsageError
 from reviewbot.locking import index
+from reviewbot.report.clean import one_line
 from reviewbot.review import Options
 from reviewbot.series.model import Prerequisite, Series
 from reviewbot.series.prerequisites import PrerequisiteLimits, find_prerequisites
@@ -120,6 +123,17 @@ def progress_bars() -> Iterator[index.Progress]:
             bars.update(tasks[stage], completed=done)
 
         yield show
+
+
+def print_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print rows below their head, whatever they hold on one line each."""
+    table = Table(*head, box=None)
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    with console.capture() as text:
+        console.print(table)
+    say(text.get().rstrip("\n"))
 
 
 def say(text: str, nl: bool = True) -> None:

@@ -145,7 +145,7 @@ def test_serve_stays_shows_itself_and_ends_on_a_signal(settings: Path) -> None:
     settings.write_text(text + 'log = "json"\n')
     child = start("serve", "--config", settings)
     try:
-        page = await_page(f"http://127.0.0.1:{port}/", "removed</span>")
+        page = await_page(f"http://127.0.0.1:{port}/", "removed</a>")
     finally:
         child.send_signal(signal.SIGTERM)
     ran = finish(child)

@@ -10,10 +10,10 @@ import pytest
 
 from reviewbot.locking.model import HazardKind, hazard_id
 from reviewbot.series.mailbox import mbox_entry
-from reviewbot.service.state import quiet
+from reviewbot.service.state import mail, quiet, reviews
 from reviewbot.service.state.store import State
-from reviewbot.service.talk.model import FalsePositive
-from tests.service.support import START
+from reviewbot.service.talk.model import FalsePositive, Role
+from tests.service.support import START, group, received
 from tests.support.program import Kernel, complaint, run
 
 KIND, CLASSES = HazardKind.LOCK_ORDER_INVERSION, ("struct foo.[a]", "struct foo.b")
@@ -71,6 +71,37 @@ def test_a_list_is_unmuted(settings: Path, state: State) -> None:
     assert "the list kvm is not muted" in complaint(run("unmute", "kvm", "--config", settings), 2)
 
 
+def test_a_series_is_answered_again(settings: Path, state: State) -> None:
+    mail.take_in(state, "kvm", "c", [received("k-1@example.org")])
+    record = reviews.collect(state, group("k", "k-1@example.org"), START, "kvm", "ann@example.org")
+    by = quiet.By("max@example.org", Role.MAINTAINER, "a@example.org")
+    with state.write() as connection:
+        quiet.stop(state, connection, record, by)
+    assert quiet.is_stopped(state, record)
+    said = run("unmute", "<k-1@example.org>", "--why", "Max agrees", "--config", settings)
+    assert said.out == "unmuted: <k-1@example.org>\n"
+    assert quiet.is_stopped(state, record) == ""
+    told = run("status", "k-1@example.org", "--config", settings).out
+    assert "review not answered -> answered: Max agrees" in told
+    again = complaint(run("unmute", "k-1@example.org", "--config", settings), 2)
+    assert again == "nobody has stopped the series of <k-1@example.org>"
+
+
+def test_what_its_author_stopped_stays_so(settings: Path, state: State) -> None:
+    mail.take_in(state, "kvm", "c", [received("k-1@example.org")])
+    record = reviews.collect(state, group("k", "k-1@example.org"), START, "kvm", "ann@example.org")
+    with state.write() as connection:
+        by = quiet.By("ann@example.org", Role.AUTHOR, "a@example.org")
+        quiet.stop(state, connection, record, by)
+    why = complaint(run("unmute", "k-1@example.org", "--config", settings), 2)
+    assert why.startswith("ann@example.org asked us to stop in <a@example.org>")
+    assert why.endswith("only reviewbot mute --undo ADDRESS can undo that")
+    assert run("mute", "--undo", "ann@example.org", "--config", settings).status == 0
+    assert quiet.is_stopped(state, record), "both have to be undone"
+    assert run("unmute", "k-1@example.org", "--config", settings).status == 0
+    assert quiet.is_stopped(state, record) == ""
+
+
 def test_a_command_in_a_mail_that_nobody_signed(
     tmp_path: Path, kernel: Kernel, sample_patches: Path
 ) -> None:
@@ -79,6 +110,7 @@ def test_a_command_in_a_mail_that_nobody_signed(
     settings = tmp_path / "config.toml"
     settings.write_text(
         f'tree = "{kernel.path}"\ncache = "cache"\n[service]\nstate = "state"\nlisten = ""\n'
+        'archive = "http://127.0.0.1:1/all"\n'
         f'[list.kvm]\naddress = "kvm@example.org"\n[source.one]\nkind = "mbox"\npath = "{mail}"\n'
     )
     assert run("poll", "--config", settings).status == 0

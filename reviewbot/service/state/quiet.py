@@ -30,8 +30,15 @@ from reviewbot.service.state.tables import (
     reviews,
     stops,
 )
-from reviewbot.service.state.transitions import find
-from reviewbot.service.talk.model import FalsePositive, ListState, Role, Share, StopKind
+from reviewbot.service.state.transitions import fetch, find
+from reviewbot.service.talk.model import (
+    Answering,
+    FalsePositive,
+    ListState,
+    Role,
+    Share,
+    StopKind,
+)
 
 _POSTED = (OutboxState.SENT, OutboxState.PARTLY_SENT, OutboxState.IN_DOUBT)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,15 +86,35 @@ def silence(connection: Connection, list_: str, review: int | None) -> str:
     return stopped(connection, record) if record is not None else ""
 
 
+def _stops(connection: Connection, record: ReviewRecord) -> sa.ColumnElement[bool]:
+    """What somebody has asked us to stop, as far as it holds for a series."""
+    series = [record.key, *record.supersedes, *([record.change_id] if record.change_id else [])]
+    return sa.or_(
+        sa.and_(stops.c.kind == StopKind.SERIES, stops.c.value.in_(series)),
+        sa.and_(stops.c.kind == StopKind.THREAD, stops.c.value == _root(connection, record)),
+    )
+
+
+def resume(state: State, review: int, reason: str) -> None:
+    """Let a series be answered again that somebody asked us to stop, and so its other versions
+    and its thread.
+
+    Raises :class:`UsageError` if nobody has, or if it was its author, who has opted out.
+    """
+    with state.write() as connection:
+        record = fetch(connection, review)
+        gone = connection.execute(stops.delete().where(_stops(connection, record)))
+        if why := stopped(connection, record):
+            raise UsageError(f"{why}: only reviewbot mute --undo ADDRESS can undo that")
+        if not gone.rowcount:
+            raise UsageError(f"nobody has stopped the series of <{record.head}>")
+        changed = (Subject.REVIEW, review)
+        note(state, connection, changed, Answering.STOPPED, Answering.OPEN, reason)
+
+
 def stopped(connection: Connection, record: ReviewRecord) -> str:
     """Why a series is not to be answered; empty if it may be."""
-    series = [record.key, *record.supersedes, *([record.change_id] if record.change_id else [])]
-    asked = stops.select().where(
-        sa.or_(
-            sa.and_(stops.c.kind == StopKind.SERIES, stops.c.value.in_(series)),
-            sa.and_(stops.c.kind == StopKind.THREAD, stops.c.value == _root(connection, record)),
-        )
-    )
+    asked = stops.select().where(_stops(connection, record))
     row = connection.execute(asked.order_by(stops.c.at)).first()
     if row is not None:
         return f"{row.person} asked us to stop in <{row.message_id}>"

@@ -44,6 +44,13 @@ class StopKind(StrEnum):
     """The Message-ID that it begins with."""
 
 
+class Answering(StrEnum):
+    """Whether a series may be answered."""
+
+    STOPPED = "not answered"
+    OPEN = "answered"
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRecord:
     """One mail with commands."""
