@@ -121,9 +121,6 @@ class Post:
     patch_id: str
     """``git patch-id --stable`` of its diff, empty without one."""
     change_id: str
-    base_commit: str
-    prerequisites: tuple[str, ...]
-    """Patch-ids and message-ids it builds on, as its trailers name them."""
     marks: tuple[str, ...]
     """What its headers or body say to programs such as this one, as ``name: value`` in lower
     case; :mod:`reviewbot.service.decide` knows what they mean."""

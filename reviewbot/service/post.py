@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from reviewbot.series import diffs
-from reviewbot.series._protocol import AssembleLimits
+from reviewbot.series.assemble import AssembleLimits
 from reviewbot.series.errors import TooBig, Unreadable
 from reviewbot.series.patchid import patch_id
 from reviewbot.service.body import text_of
@@ -30,13 +30,7 @@ MAX_MARK = 200
 
 _PARSER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What malformed mail raises out of ``email``, ``base64`` and ``int``."""
-_BASE_COMMIT = re.compile(r"^base-commit:[ \t]+([0-9a-f]{7,40})[ \t]*$", re.MULTILINE)
 _CHANGE_ID = re.compile(r"^change-id:[ \t]+([\w.@+/-]{1,200})[ \t]*$", re.MULTILINE)
-_PREREQUISITE = re.compile(
-    r"^(?:prerequisite-(?:patch|change|message)-id|depends-on|based-on):[ \t]+(\S[^\n]{0,400})$",
-    re.MULTILINE | re.IGNORECASE,
-)
-"""git format-patch --base, b4 prep, and what people write (b4 docs, "prerequisites")."""
 _PULL_REQUEST = re.compile(
     r"^(?:The following changes since commit [0-9a-f]{7,40}"
     r"|are available in the [Gg]it repository at)",
@@ -99,8 +93,6 @@ def _read(headers: Headers, body: bytes, limits: AssembleLimits) -> Post:
         created=_bounded(file.new for file in files if not file.old and file.new),
         patch_id=patch_id(diff),
         change_id=_first(_CHANGE_ID, text),
-        base_commit=_first(_BASE_COMMIT, text),
-        prerequisites=_prerequisites(text),
         marks=tuple(_marks(headers, text)),
     )
 
@@ -123,11 +115,6 @@ def _bounded(paths: Iterable[str]) -> tuple[str, ...]:
 def _first(pattern: re.Pattern[str], text: str) -> str:
     found = pattern.search(text)
     return one_line(found[1]) if found else ""
-
-
-def _prerequisites(text: str) -> tuple[str, ...]:
-    found = (one_line(match[1]) for match in _PREREQUISITE.finditer(text))
-    return tuple(islice(dict.fromkeys(found), MAX_ITEMS))
 
 
 def _marks(headers: Headers, text: str) -> Iterator[str]:

@@ -72,8 +72,6 @@ def post(message_id: str, **given: Any) -> Post:
         "created": (),
         "patch_id": f"{number:040x}" if number else "",
         "change_id": "",
-        "base_commit": "",
-        "prerequisites": (),
         "marks": (),
     }
     return Post(message_id=message_id, **{**parts, **given})

@@ -44,8 +44,6 @@ def post(subject: str = "[PATCH] frob: fix it", **more: Any) -> Post:
         created=(),
         patch_id="1" * 40,
         change_id="",
-        base_commit="",
-        prerequisites=(),
         marks=(),
     )
     return replace(made, **more)

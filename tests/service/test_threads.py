@@ -143,8 +143,6 @@ def post(message_id: str, subject: str, parent: str = "", **more: Any) -> Post:
         created=(),
         patch_id=message_id,
         change_id="",
-        base_commit="",
-        prerequisites=(),
         marks=(),
     )
     return replace(made, **more)

@@ -149,25 +149,6 @@ def _source(connection: Connection, name: str) -> SourceRecord:
     return source_record(row) if row is not None else SourceRecord(name)
 
 
-def known(state: State, message_ids: Collection[str]) -> frozenset[str]:
-    """Those of the messages that were taken in before as a part of a review."""
-    return _matching(state, messages.c.message_id, message_ids)
-
-
-def known_patches(state: State, patch_ids: Collection[str]) -> frozenset[str]:
-    """Those of the patch-ids that some message which is ours had already."""
-    return _matching(state, messages.c.patch_id, patch_ids)
-
-
-def _matching(state: State, column: sa.Column[Any], values: Collection[str]) -> frozenset[str]:
-    found: set[str] = set()
-    with state.read() as connection:
-        for some in batched_values(values):
-            query = sa.select(column).where(column.in_(some), messages.c.ours)
-            found.update(connection.scalars(query))
-    return frozenset(found)
-
-
 def neighbourhood(state: State, posts: Collection[Post], since: datetime) -> tuple[Post, ...]:
     """What may belong together with these: posts by their authors, in their threads, of their
     change-ids, and of every series that is still collecting; the given ones among them.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from typing import Any
 
@@ -191,17 +190,9 @@ def letter(state: State, message_id: str) -> bytes | None:
         return found
 
 
-def result(state: State, review: int) -> dict[str, Any] | None:
-    """A finished review as ``reviewbot.review/1``; None before it is done, or without a check."""
-    found = result_text(state, review)
-    if not found:
-        return None
-    loaded: dict[str, Any] = json.loads(found)
-    return loaded
-
-
 def result_text(state: State, review: int) -> bytes:
-    """The same as it is stored; empty if there is none."""
+    """A finished review as ``reviewbot.review/1`` in JSON; empty before it is done, or without a
+    check."""
     with state.read() as connection:
         found = connection.scalar(sa.select(reviews.c.result).where(reviews.c.id == review))
     return found or b""
@@ -218,9 +209,3 @@ def head(state: State, review: int) -> str:
     """Message-ID that a review's series is known by; empty if there is no such review."""
     with state.read() as connection:
         return connection.scalar(sa.select(reviews.c.head).where(reviews.c.id == review)) or ""
-
-
-def hazards_of(state: State, review: int) -> tuple[HazardRecord, ...]:
-    """The hazards that a review reported."""
-    with state.read() as connection:
-        return _hazards(connection, review)

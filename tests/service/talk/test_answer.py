@@ -371,7 +371,9 @@ def test_a_retest_is_a_new_round(kvm: List) -> None:
     record = reviews.get(kvm.state, 1)
     assert (record.state, record.round) == (ReviewState.QUEUED, 2)
     assert kvm.finish(1).state is ReviewState.DONE
-    assert len(queries.hazards_of(kvm.state, 1)) == 1  # not those of both rounds
+    story = queries.story(kvm.state, record.head)
+    assert story is not None
+    assert len(story.hazards) == 1  # not those of both rounds
     assert len(queries.letters(kvm.state)) == 1  # the same verdict is not told twice
 
 
