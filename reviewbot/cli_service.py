@@ -117,22 +117,24 @@ def status(
 ) -> None:
     """Show what is queued, running, done or failed, and why; or one series' whole story.
 
-    Exit status 1 if a source or the series asked for has failed.
+    Exit status 1 if the state cannot be written, or a source or the series asked for has failed.
     """
     with open_state(config.load(config_file)) as state:
         if msgid is not None:
             _tell(story_of(state, msgid), as_json)
             return
+        trouble = state.probe()
         seen = queries.overview(state)
         listed = queries.list_reviews(state, wanted or (), limit)
     now = datetime.now(UTC)
     if as_json:
-        value = {"schema": show.SCHEMA, "overview": seen, "reviews": listed}
+        value = {"schema": show.SCHEMA, "trouble": trouble, "overview": seen, "reviews": listed}
         say(json.dumps(show.plain(value), indent=2))
     else:
-        say(show.as_text(show.overview_facts(seen, now)))
+        facts = show.overview_facts(seen, now)
+        say(show.as_text([("state", trouble), *facts] if trouble else facts))
         _print_reviews(listed, now)
-    if any(source.failure is not None for source in seen.sources):
+    if trouble or any(source.failure is not None for source in seen.sources):
         raise typer.Exit(ExitStatus.FINDINGS)
 
 
@@ -222,7 +224,10 @@ def _service(settings: config.Config) -> Iterator[tuple[Service, State, Metrics]
             for name, own in settings.source.items()
         ]
         state = stack.enter_context(open_state(settings))
-        metrics = Metrics(lambda: queries.overview(state), state.clock, settings.service.stall)
+        stall = settings.service.stall
+        metrics = Metrics(
+            lambda: queries.overview(state), state.clock, stall, lambda: state.trouble
+        )
         service = Service(settings, state, sources, Several(_log(settings), metrics))
         yield service, state, metrics
 

@@ -46,6 +46,8 @@ from reviewbot.service.prefilter import touches_locks
 from reviewbot.service.state.model import HazardRecord, Outcome, Reply
 
 _OPEN_FILES = 512
+_NO_ROOM = 1 << 20
+"""Bytes free on a disk that is taken for full."""
 _MAX_PAGE = 2 << 20
 """Bytes of a page that is kept; it packs to a tenth of that."""
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -190,13 +192,24 @@ def _is_below(error: OSError, directory: str) -> bool:
     return Path(os.fsdecode(error.filename or "")).is_relative_to(directory)
 
 
+def _has_no_room(directory: str) -> bool:
+    """Whether the disk of a directory is full: SQLite and mapped files do not say so themselves."""
+    try:
+        return shutil.disk_usage(directory).free < _NO_ROOM
+    except OSError:
+        return False
+
+
 def answer(request: Request) -> Answer:
     """Take the step, or say why that failed."""
     try:
         return Answer(encode(_WORK[request.task](request)))
     except ReviewbotError as error:
         failure = failure_of(error)
-        return Answer(failure=failure.kind, reason=failure.reason)
+        full = request.setup.cache in failure.reason and _has_no_room(request.setup.cache)
+        return Answer(
+            failure=FailureKind.DISK_FULL if full else failure.kind, reason=failure.reason
+        )
     except MemoryError:
         return Answer(failure=FailureKind.OUT_OF_MEMORY, reason="it ran out of memory")
     except OSError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -23,6 +23,7 @@ from reviewbot.service.clock import Clock
 from reviewbot.service.log import Event
 from reviewbot.service.model import CheckFate, FailureKind, OutboxState, ReviewState
 from reviewbot.service.state.model import Overview, SourceState
+from reviewbot.service.state.store import Trouble
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
@@ -39,14 +40,28 @@ class Health:
 class Metrics:
     """An :class:`~reviewbot.service.log.Observer` that counts, and answers a scrape."""
 
-    def __init__(self, overview: Callable[[], Overview], clock: Clock, stall: float) -> None:
-        """``stall`` is the seconds without a good poll after which health fails."""
+    def __init__(
+        self,
+        overview: Callable[[], Overview],
+        clock: Clock,
+        stall: float,
+        trouble: Callable[[], Trouble | None] = lambda: None,
+    ) -> None:
+        """``stall`` is the seconds without a good poll after which health fails; ``trouble``
+        says whether the state can be written."""
+        self._trouble = trouble
         self._clock = clock
         self._stall = stall
         self._lock = threading.Lock()
         self._good = clock.monotonic()
         self._registry = CollectorRegistry()
         self._registry.register(_FromState(overview, clock))
+        unwritten = Gauge(
+            "reviewbot_state_unwritable_seconds",
+            "For how long this machine could not write the state; 0 if it can.",
+            registry=self._registry,
+        )
+        unwritten.set_function(self._unwritable)
         self._steps = Histogram(
             "reviewbot_step_seconds",
             "Wall time of a review's step on this machine.",
@@ -74,8 +89,17 @@ class Metrics:
         """Everything in Prometheus' text format."""
         return generate_latest(self._registry)
 
+    def _unwritable(self) -> float:
+        trouble = self._trouble()
+        # Never 0 for trouble that began just now: an alert asks whether there is any.
+        return max(1.0, self._clock.monotonic() - trouble.since) if trouble else 0.0
+
     def health(self) -> Health:
-        """Good while some source was polled well lately."""
+        """Good while some source was polled well lately and the state can be written."""
+        if trouble := self._trouble():
+            since = self._clock.monotonic() - trouble.since
+            why = f"the state could not be written for {since:.0f} s: {trouble.reason}"
+            return Health(False, why)
         with self._lock:
             age = self._clock.monotonic() - self._good
         if age <= self._stall:

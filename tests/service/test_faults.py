@@ -15,7 +15,7 @@ import pytest
 
 from reviewbot.service.clock import SystemClock
 from reviewbot.service.metrics import Metrics
-from reviewbot.service.model import PASSING, FailureKind
+from reviewbot.service.model import FailureKind
 from reviewbot.service.state import queries
 from reviewbot.service.state.model import Overview, SourceState
 from tests.service.test_work import all_done, check_once, ends, until
@@ -175,8 +175,12 @@ def test_the_disk_of_the_state_is_full_for_a_while(tmp_path: Path) -> None:
         for number in (1, 2):
             world.post(world.series(number))
         until(lambda: "is full" in world.log(), world, service)
+        with world.state() as state:
+            assert "is full" in state.probe()
         filler.unlink()
         until(all_done(world, 3), world, service)
+        with world.state() as state:
+            assert state.probe() == ""
         check_once(world, 3)
 
 
@@ -188,7 +192,7 @@ def test_the_disk_of_the_cache_is_full_for_a_while(tmp_path: Path) -> None:
         world.post(world.series(0))
         until(lambda: "step.failed" in world.log(), world, service)
         (waiting,) = world.reviews()
-        assert waiting.failure in PASSING
+        assert waiting.failure is FailureKind.DISK_FULL
         assert str(tmp_path / "cache") in waiting.reason
         filler.unlink()
         until(all_done(world, 1), world, service)

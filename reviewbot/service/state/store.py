@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -27,7 +28,7 @@ from reviewbot.errors import ConfigError, ServiceError
 from reviewbot.service.clock import Clock, SystemClock
 from reviewbot.service.model import FailureKind
 from reviewbot.service.state.model import Subject
-from reviewbot.service.state.tables import events
+from reviewbot.service.state.tables import events, switches
 
 Connection = sa.Connection
 
@@ -49,6 +50,15 @@ class StateError(ServiceError):
         self.kind = kind
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Since when the state could not be written, and why."""
+
+    since: float
+    """On the clock's monotonic scale."""
+    reason: str
+
+
 class State:
     """An open state.  Close it, or use it with ``with``; safe to share between threads."""
 
@@ -57,6 +67,8 @@ class State:
         self._engine = engine
         self.clock = clock
         self.shown = engine.url.render_as_string(hide_password=True)
+        self.trouble: Trouble | None = None
+        """In memory alone, as it is about the state's own disk; None after a good write."""
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> Self:
@@ -83,9 +95,26 @@ class State:
         """Close every connection."""
         self._engine.dispose()
 
-    def write(self) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
         """A transaction that is all or nothing.  Raises :class:`StateError`."""
-        return self._transaction(self._engine)
+        try:
+            with self._transaction(self._engine) as connection:
+                yield connection
+        except StateError as error:
+            since = self.trouble.since if self.trouble else self.clock.monotonic()
+            self.trouble = Trouble(since, str(error))
+            raise
+        self.trouble = None
+
+    def probe(self) -> str:
+        """Why the state cannot be written now; empty if it can."""
+        try:
+            with self.write() as connection:
+                connection.execute(switches.update().values(name=switches.c.name))
+        except StateError as error:
+            return str(error)
+        return ""
 
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that only reads and keeps nobody from writing."""

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
 from reviewbot.errors import ConfigError
+from reviewbot.service.metrics import Metrics
 from reviewbot.service.model import FailureKind
-from reviewbot.service.state import machines, mail
+from reviewbot.service.state import machines, mail, queries
 from reviewbot.service.state.store import State, StateError
 from reviewbot.service.state.tables import metadata
 from tests.service.support import HandClock, received
@@ -96,3 +97,27 @@ def test_machines_come_beat_and_go(state: State, clock: HandClock) -> None:
     machines.leave(state, "m2")
     assert not machines.beat(state, "m2")
     assert machines.others(state, "m1") == ()
+
+
+def test_a_full_disk_of_the_state_is_seen_without_it(tmp_path: Path, clock: HandClock) -> None:
+    with State.open(f"sqlite:///{tmp_path}/state.sqlite", clock) as state:
+        metrics = Metrics(lambda: queries.overview(state), clock, 1e6, lambda: state.trouble)
+        assert metrics.health().good
+        with state.read() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        ids = [f"{number}@example.org" for number in range(500)]
+        for seconds in (0, 30):
+            clock.forward(seconds)
+            with pytest.raises(StateError, match="is full"):
+                mail.take_in(state, "kvm", "c", [received(one) for one in ids])
+        assert metrics.health().reason.startswith(
+            "the state could not be written for 30 s: The disk"
+        )
+        assert not metrics.health().good
+        assert b"reviewbot_state_unwritable_seconds 30.0" in metrics.render()
+        with state.read() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+        assert state.probe() == ""
+        assert metrics.health().good
+        assert b"reviewbot_state_unwritable_seconds 0.0" in metrics.render()
