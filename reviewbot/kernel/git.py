@@ -28,12 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from reviewbot.errors import ServiceError
+from reviewbot.errors import ConfigError, ServiceError
 
 PREFIX = "reviewbot-"
 """How every temporary directory of this room begins."""
 
 _CHUNK = 1 << 16
+_ASK_SECONDS = 10.0
 _BY_LIMIT = (-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL)
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -111,6 +112,23 @@ class Completed:
     status: int
     stdout: bytes
     stderr: str
+
+
+def user_settings(section: str) -> Mapping[str, str]:
+    """A section of the user's own ``git config --global``, names in lower case; of several
+    values the last one counts.  No repository's is read.
+
+    Raises :class:`ConfigError` if git cannot be asked.
+    """
+    pattern = rf"^{section}\.[a-z]+$"
+    command = ("git", "config", "--global", "-z", "--get-regexp", pattern)
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_ASK_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(f"git config cannot be asked for {section}.*: {error}") from error
+    entries = done.stdout.decode("utf-8", "replace").split("\0")
+    pairs = (entry.partition("\n") for entry in entries if entry)
+    return {name.removeprefix(f"{section}."): value for name, _, value in pairs}
 
 
 def environment(

@@ -185,7 +185,7 @@ def distribute(answered: Envelope, policy: Policy, audience: Audience) -> Distri
     left: dict[str, LeftOut] = {}
     for one in asked:
         key = canonical(one.identity.address)
-        why = _barred(one.identity.address, policy, closed=audience is Audience.ALL)
+        why = barred(one.identity.address, policy, closed=audience is Audience.ALL)
         if not why and len(given) == RECIPIENTS_LIMIT and key not in given:
             why = f"there are {RECIPIENTS_LIMIT} recipients before"
         if why:
@@ -238,8 +238,11 @@ def _volunteers(policy: Policy) -> Iterator[Recipient]:
         yield Recipient(person, Field.CC, "is a volunteer of the list")
 
 
-def _barred(address: str, policy: Policy, *, closed: bool) -> str:
-    """Why nothing is sent to an address; empty if it may be."""
+def barred(address: str, policy: Policy, *, closed: bool = False) -> str:
+    """Why nothing is sent to an address; empty if it may be.
+
+    With ``closed`` a list that takes no mail of the bot's gets none.
+    """
     if not is_address(address):
         return "is no address that mail can be sent to"
     if is_relay(address):

@@ -27,10 +27,18 @@ from reviewbot.series.errors import (
     TooBig,
     UnreachableError,
 )
-from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, session, user_agent
+from reviewbot.series.http import (
+    WIRE_ERRORS,
+    TooLongError,
+    Watchdog,
+    chunks,
+    reason,
+    retry_after,
+    session,
+    user_agent,
+)
 
 DEFAULT_SERVER = "https://lore.kernel.org/all"
-_CHUNK = 64 * 1024
 _MAX_REDIRECTS = 3
 _FIRST_DELAY = 0.5
 """Seconds before the first retry; each further one waits twice as long."""
@@ -241,12 +249,10 @@ def _check_status(answer: requests.Response, url: str, absent: str) -> None:
 
 def _body(answer: requests.Response, url: str, limits: FetchLimits) -> Iterator[bytes]:
     """The answer's bytes as sent: the mailbox is gzipped, the transfer is not to be."""
-    received = 0
-    while chunk := answer.raw.read(_CHUNK, decode_content=False):
-        received += len(chunk)
-        if received > limits.max_compressed:
-            raise _too_big(url, limits.max_compressed)
-        yield chunk
+    try:
+        yield from chunks(answer, limits.max_compressed)
+    except TooLongError as error:
+        raise _too_big(url, limits.max_compressed) from error
 
 
 def _too_big(url: str, limit: int) -> TooBig:

@@ -14,6 +14,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -28,6 +29,7 @@ from urllib3.poolmanager import PoolManager
 
 from reviewbot import __version__
 
+_CHUNK = 64 * 1024
 WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What a connection that fails raises, at any moment."""
 
@@ -125,6 +127,23 @@ def session(watchdog: Watchdog) -> requests.Session:
     made.mount("http://", adapter)
     made.mount("https://", adapter)
     return made
+
+
+class TooLongError(Exception):
+    """An answer is longer than its reader wants."""
+
+
+def chunks(answer: requests.Response, limit: int) -> Iterator[bytes]:
+    """The answer's bytes as they are sent: ask for ``Accept-Encoding: identity``.
+
+    Raises :class:`TooLongError` as soon as there are more than ``limit``.
+    """
+    received = 0
+    while chunk := answer.raw.read(_CHUNK, decode_content=False):
+        received += len(chunk)
+        if received > limit:
+            raise TooLongError
+        yield chunk
 
 
 def user_agent(contact: str = "") -> str:

@@ -15,6 +15,7 @@ from email.parser import BytesHeaderParser
 from email.policy import compat32
 from email.utils import mktime_tz, parsedate_tz
 
+from reviewbot.series.addresses import is_relay
 from reviewbot.series.model import Identity
 from reviewbot.series.source import is_message_id
 
@@ -32,8 +33,6 @@ _CHARSET = re.compile(
 _BRACKETED = re.compile(r"<([^<>\s]+)>")
 _ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]\\]{1,200}@[\w.-]{1,255}")
 _BETWEEN_ADDRESSES = re.compile(r"[\s,;:<>()\"]+")
-_RELAYED = re.compile(r"devnull\+[^@]*@kernel\.org", re.IGNORECASE)
-"""From of b4's web relay, which has nobody behind it (b4 docs, contributor/send)."""
 _VIA = re.compile(r" via \S.*$")
 """``Robin Ample via B4 Relay``, ``Robin Ample via linux-frob``."""
 
@@ -88,7 +87,7 @@ class Headers:
         DMARC's sake, the person meant."""
         sender = identity(self.raw("from"))
         own = self.lists()
-        relayed = _RELAYED.fullmatch(sender.address) is not None
+        relayed = is_relay(sender.address)
         munged = _VIA.search(sender.name) is not None and sender.address.lower() in own
         if not (relayed or munged):
             return sender
@@ -96,7 +95,7 @@ class Headers:
         for header in ("x-original-from", "reply-to"):
             person = identity(self.raw(header))
             other = person.address and person.address.lower() not in own
-            if other and not _RELAYED.fullmatch(person.address):
+            if other and not is_relay(person.address):
                 return Identity(person.name or name, person.address)
         return Identity(name, sender.address if relayed else "")
 
@@ -123,7 +122,10 @@ def identity(value: str) -> Identity:
 
 
 def decoded(value: str) -> str:
-    """Text of a header with encoded words read: one line that can be printed."""
+    """Text of a header with encoded words read: one line that can be printed.
+
+    To look at; :func:`reviewbot.series.addresses.decoded` is for what may be written again.
+    """
     value = value[:MAX_VALUE]
     if "=?" in value:
         pieces = decode_header(value)

@@ -22,7 +22,16 @@ from reviewbot.config import Config
 from reviewbot.config_faces import PatchworkConfig
 from reviewbot.errors import ConfigError, ServiceError
 from reviewbot.report.check import Check
-from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, session, user_agent
+from reviewbot.series.http import (
+    WIRE_ERRORS,
+    TooLongError,
+    Watchdog,
+    chunks,
+    reason,
+    retry_after,
+    session,
+    user_agent,
+)
 from reviewbot.typed import learnt
 
 _API = "api/1.2"
@@ -129,6 +138,7 @@ def post_checks(
     Raises PatchworkError, or PatchworkRefused if the account may not post checks.
     """
     with Watchdog(server.deadline) as watchdog, session(watchdog) as http:
+        http.headers["Accept-Encoding"] = "identity"
         http.headers["User-Agent"] = user_agent(server.contact)
         http.headers["Authorization"] = f"Token {server.token}"
         visit = _Visit(server, http, watchdog, sleep)
@@ -251,11 +261,9 @@ def _same(there: _Posted, wanted: dict[str, str]) -> bool:
 
 
 def _body(answer: requests.Response, url: str) -> bytes:
-    body = bytearray()
-    for chunk in answer.iter_content(64 * 1024):
-        body += chunk
-        if len(body) > _MAX_ANSWER:
-            raise PatchworkError(
-                f"{url} answers with more than {_MAX_ANSWER >> 20} MiB: check the server's address."
-            )
-    return bytes(body)
+    try:
+        return b"".join(chunks(answer, _MAX_ANSWER))
+    except TooLongError as error:
+        raise PatchworkError(
+            f"{url} answers with more than {_MAX_ANSWER >> 20} MiB: check the server's address."
+        ) from error

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import shlex
 import ssl
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from reviewbot.config import Config
 from reviewbot.config_posting import Encryption, SmtpConfig, TransportKind
 from reviewbot.errors import ConfigError
+from reviewbot.kernel.git import user_settings
 from reviewbot.schema import expand
 from reviewbot.service.archive import archive_of
 from reviewbot.service.posting.local import Directory, Sendmail
@@ -26,7 +26,6 @@ from reviewbot.service.posting.smtp import Server, Smtp
 from reviewbot.service.posting.terms import terms_of
 from reviewbot.service.sources.account import Account, is_loopback
 
-_GIT_SECONDS = 10.0
 _ENCRYPTIONS = {"tls": Encryption.STARTTLS, "ssl": Encryption.TLS, "": Encryption.NONE}
 """git's words for them."""
 _PORTS = {Encryption.STARTTLS: 587, Encryption.TLS: 465, Encryption.NONE: 25}
@@ -64,11 +63,11 @@ def open_transport(config: Config) -> Transport:
     if kind is TransportKind.DIRECTORY:
         return Directory(expand(post.directory or config.service.state / "posted"))
     if kind is TransportKind.SENDMAIL:
-        return Sendmail(post.sendmail or _gits_command(git_settings()))
+        return Sendmail(post.sendmail or _gits_command(user_settings("sendemail")))
     helo = config.sender.domain
     if config.smtp.server:
         return Smtp(Server(_account(config.smtp), helo, config.smtp.seconds))
-    return _gits_server(git_settings(), helo, config.smtp)
+    return _gits_server(user_settings("sendemail"), helo, config.smtp)
 
 
 def envelope_of(config: Config) -> str:
@@ -80,20 +79,8 @@ def envelope_of(config: Config) -> str:
     own = config.smtp.server or post.sendmail or post.transport == TransportKind.DIRECTORY
     if post.envelope or own:
         return post.envelope
-    found = git_settings().get("envelopesender", "")
+    found = user_settings("sendemail").get("envelopesender", "")
     return "" if found == "auto" else found
-
-
-def git_settings() -> Mapping[str, str]:
-    """``sendemail.*`` of the user's git, names in lower case; the last value counts."""
-    command = ("git", "config", "--global", "-z", "--get-regexp", r"^sendemail\.[a-z]+$")
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"git config cannot be asked for sendemail.*: {error}") from error
-    entries = done.stdout.decode("utf-8", "replace").split("\0")
-    pairs = (entry.partition("\n") for entry in entries if entry)
-    return {name.removeprefix("sendemail."): value for name, _, value in pairs}
 
 
 def _gits_command(settings: Mapping[str, str]) -> tuple[str, ...]:

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from reviewbot.config import Config
 from reviewbot.config_service import ListConfig, PostMode
-from reviewbot.report.headers import is_address
-from reviewbot.series.addresses import canonical, domain_of, is_relay, mailbox
+from reviewbot.report.envelope import Policy, barred
+from reviewbot.series.addresses import canonical, domain_of
 from reviewbot.service.state.model import Letter
 from reviewbot.service.state.sending import Budget, Terms
 
@@ -16,6 +14,7 @@ from reviewbot.service.state.sending import Budget, Terms
 def terms_of(config: Config, reaches_people: bool) -> Terms:
     """The rules for letters; that of allowed domains is for what reaches people."""
     post = config.post
+    policy = Policy(own=frozenset({config.sender.address}), bots=config.service.bots)
 
     def hold(letter: Letter) -> str:
         mode = PostMode(config.list.get(letter.list, ListConfig()).post)
@@ -31,21 +30,10 @@ def terms_of(config: Config, reaches_people: bool) -> Terms:
             )
         return ""
 
-    def bar(address: str) -> str:
-        if not is_address(address):
-            return "is no address that mail can be sent to"
-        if is_relay(address):
-            return "is a relay that nobody reads"
-        if mailbox(address) == mailbox(config.sender.address):
-            return "is the bot itself"
-        if any(fnmatchcase(canonical(address), canonical(bot)) for bot in config.service.bots):
-            return "is a program"
-        return ""
-
     return Terms(
         budget=Budget(post.list_hour, post.list_day, post.person_hour, post.person_day),
         hold=hold,
-        bar=bar,
+        bar=lambda address: barred(address, policy),
         lists=frozenset(canonical(own.address) for own in config.list.values() if own.address),
         attempts=post.attempts,
     )

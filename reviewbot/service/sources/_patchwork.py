@@ -20,14 +20,22 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import msgspec
 import requests
 
-from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, session, user_agent
+from reviewbot.series.http import (
+    WIRE_ERRORS,
+    TooLongError,
+    Watchdog,
+    chunks,
+    reason,
+    retry_after,
+    session,
+    user_agent,
+)
 from reviewbot.service.model import FailureKind
 from reviewbot.service.sources.errors import SourceError
 from reviewbot.service.sources.tray import MAX_MESSAGE
 from reviewbot.typed import learnt
 
 _MAX_PAGE = 32 << 20
-_CHUNK = 1 << 16
 _T = TypeVar("_T")
 
 
@@ -219,12 +227,10 @@ class Client:
 
 
 def _body(answer: requests.Response, limit: int) -> bytes | None:
-    text = bytearray()
-    while chunk := answer.raw.read(_CHUNK, decode_content=False):
-        text += chunk
-        if len(text) > limit:
-            return None
-    return bytes(text)
+    try:
+        return b"".join(chunks(answer, limit))
+    except TooLongError:
+        return None
 
 
 def _utc(date: datetime) -> datetime:

@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-import re
+import io
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 from reviewbot.series.errors import NotFound
 from reviewbot.service.headers import Headers
+from reviewbot.service.sources.mboxes import entries
 from reviewbot.service.talk.signature import author_in
 
 Thread = Callable[[str], bytes]
 """Given a Message-ID, the mboxrd of its thread in the archive; raises NotFound and
 ServiceError as :func:`~reviewbot.series.fetch.fetch_thread`."""
-
-_SEPARATOR = re.compile(rb"^From \S+ .*\n", re.MULTILINE)
-_ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
 def differs(raw: bytes, message_id: str, thread: Thread) -> str:
@@ -33,9 +31,9 @@ def differs(raw: bytes, message_id: str, thread: Thread) -> str:
 
 
 def _messages(mbox: bytes) -> Iterator[bytes]:
-    for message in _SEPARATOR.split(mbox.replace(b"\r\n", b"\n"))[1:]:
-        head, blank, body = message.partition(b"\n\n")
-        yield head + blank + _ESCAPED.sub(rb"\1", body)
+    file = io.BytesIO(mbox.replace(b"\r\n", b"\n"))
+    found = entries(file, "the archive's answer")
+    return (entry.raw for entry in found if entry.raw is not None)
 
 
 def _is(mail: bytes, message_id: str) -> bool:

@@ -15,9 +15,10 @@ from nacl.signing import SigningKey
 from reviewbot import config
 from reviewbot.config import Config
 from reviewbot.errors import ConfigError
+from reviewbot.kernel.git import user_settings
 from reviewbot.service.model import OutboxState
 from reviewbot.service.posting.local import Directory, Sendmail
-from reviewbot.service.posting.open import envelope_of, git_settings, open_office, open_transport
+from reviewbot.service.posting.open import envelope_of, open_office, open_transport
 from reviewbot.service.posting.smtp import Smtp
 from reviewbot.service.posting.terms import terms_of
 from reviewbot.service.state.model import Letter
@@ -103,7 +104,7 @@ def test_gits_settings_of_a_repository_do_not_count(gits: Path, tmp_path: Path) 
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     command = ["git", "-C", tmp_path, "config", "sendemail.smtpserver", "evil.example.org"]
     subprocess.run(command, check=True)
-    assert git_settings() == {}
+    assert user_settings("sendemail") == {}
 
 
 # ---- terms ----
