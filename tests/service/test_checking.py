@@ -173,6 +173,14 @@ def test_a_series_that_is_not_reviewed_after_all(bench: Bench) -> None:
     assert bench.round() == [["pending", "warning"]] * 2
 
 
+def test_a_mail_that_was_no_patch_of_the_series_does_not_stay_pending(bench: Bench) -> None:
+    bench.round()
+    progress.begin(bench.state, bench.review, Step.FETCH, "m1")
+    found = (Check(1, IDS[0], CheckState.SUCCESS, "adds no lock pattern"),)
+    progress.finish(bench.state, bench.review, replace(outcome(), checks=found))
+    assert bench.round() == [["pending", "success"], ["pending", "warning"]]
+
+
 def test_nobody_is_told_of_what_was_never_begun(bench: Bench) -> None:
     checks.announce(bench.state, ["kvm"])
     reviews.skip(bench.state, bench.review, "unwanted")

@@ -13,7 +13,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from reviewbot.report.check import Check, CheckState
-from reviewbot.service.model import CheckFate, ReviewState
+from reviewbot.service.model import ENDED, CheckFate
 from reviewbot.service.state import mail
 from reviewbot.service.state.model import CheckRecord
 from reviewbot.service.state.store import Connection, State, add
@@ -30,7 +30,6 @@ MAX_UNKNOWN = 6
 _DAY = timedelta(days=1)
 _PORTION = 50
 _QUEUED = "its review is under way"
-_UNREVIEWED = frozenset({ReviewState.FAILED, ReviewState.SKIPPED, ReviewState.SUPERSEDED})
 
 
 def announce(state: State, lists: Collection[str]) -> int:
@@ -69,11 +68,11 @@ def conclude(connection: Connection, review: int, found: Iterable[Check]) -> Non
 
 
 def retract(state: State) -> None:
-    """See to the patches shown as pending whose review came to no result.
+    """See to the patches shown as pending whose review has ended without a word on them.
 
     What nobody was told of goes; the rest says why.
     """
-    ended = sa.select(reviews.c.id).where(reviews.c.state.in_(_UNREVIEWED))
+    ended = sa.select(reviews.c.id).where(reviews.c.state.in_(ENDED))
     pending = sa.and_(checks.c.state == CheckState.PENDING, checks.c.review.in_(ended))
     told = sa.or_(checks.c.attempts > 0, checks.c.fate == CheckFate.POSTED)
     unreviewed = Check(0, "", CheckState.WARNING, "was not reviewed")
