@@ -26,7 +26,7 @@ from reviewbot.report.reply import Sender
 from reviewbot.review import Options
 from reviewbot.series.fetch import FetchLimits
 from reviewbot.series.model import Prerequisite, Series
-from reviewbot.series.open import SeriesLimits
+from reviewbot.series.open import SeriesLimits, open_series
 from reviewbot.series.prerequisites import PrerequisiteLimits, find_prerequisites
 
 TreeOption = Annotated[
@@ -39,6 +39,17 @@ TreeOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Configuration file to use instead of yours."),
+]
+BaseOption = Annotated[
+    str | None, typer.Option("--base", metavar="REV", help="Apply here, whatever the series says.")
+]
+LoreOption = Annotated[
+    str | None,
+    typer.Option("--lore", metavar="URL", help="Public-inbox server for message-ids."),
+]
+SarifOption = Annotated[
+    Path | None,
+    typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -128,6 +139,17 @@ def series_limits(settings: config.Config) -> SeriesLimits:
     lore = settings.lore
     return SeriesLimits(
         fetch=FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
+    )
+
+
+def series_of(settings: config.Config, source: str, lore: str | None = None) -> Series:
+    """The series that the command line names; ``-`` is standard input."""
+    return open_series(
+        source,
+        lore=lore or settings.lore.url,
+        limits=series_limits(settings),
+        stdin=sys.stdin.buffer,
+        contact=settings.sender.contact,
     )
 
 
