@@ -48,16 +48,15 @@ from reviewbot.terminal import (
     LoreOption,
     SarifOption,
     TreeOption,
-    index_settings,
     options_for,
     options_of,
     progress_bars,
     say,
-    sender_of,
     series_of,
     tree_of,
     write_file,
 )
+from reviewbot.wiring import index_settings, sender_of
 
 LATER = {
     "b4-check": "reviewbot.cli_faces",

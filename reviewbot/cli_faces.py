@@ -19,7 +19,7 @@ import typer
 
 from reviewbot import config
 from reviewbot.config_faces import PatchworkConfig
-from reviewbot.errors import ConfigError, NotReviewable, ReviewbotError, ServiceError, TreeError
+from reviewbot.errors import NotReviewable, ReviewbotError, ServiceError, TreeError
 from reviewbot.kernel.repository import Repository
 from reviewbot.locking.sightings import remember
 from reviewbot.report.check import b4_entry, check_of_series, checks
@@ -34,7 +34,7 @@ from reviewbot.series.errors import NoPatches, NotFound
 from reviewbot.series.fetch import fetch_thread
 from reviewbot.series.model import Series
 from reviewbot.series.open import open_series
-from reviewbot.service.patchwork_check import Server, post_checks
+from reviewbot.service.patchwork_check import post_checks, server_of
 from reviewbot.terminal import (
     BaseOption,
     ConfigOption,
@@ -45,11 +45,10 @@ from reviewbot.terminal import (
     options_of,
     progress_bars,
     say,
-    sender_of,
-    series_limits,
     series_of,
     tree_of,
 )
+from reviewbot.wiring import sender_of, series_limits
 
 app = typer.Typer()
 _MAX_TRACKING = 16 * 1024 * 1024
@@ -177,7 +176,7 @@ def patchwork_check(
         reviewbot patchwork-check 20260323064248.1660757-1-x@example.org --tree ~/linux --dry-run
     """
     settings = config.load(config_file)
-    server = None if dry_run else _server(settings)  # said before anything takes long
+    server = None if dry_run else server_of(settings)  # said before anything takes long
     opened = series_of(settings, series, lore)
     result = _review(opened, settings, tree, base, lore)
     found = checks(result)
@@ -201,34 +200,6 @@ def _review(
         result = review_series(series, options_for(settings, options, series, server=lore))
     remember(settings.cache, map(known_of, result.hazards))
     return result
-
-
-def _server(settings: config.Config) -> Server:
-    own = settings.patchwork
-    for name in ("url", "project", "token_file"):
-        if not getattr(own, name):
-            raise ConfigError(f"patchwork.{name} is not configured; --dry-run posts nothing")
-    return Server(
-        url=own.url,
-        project=own.project,
-        token=_token(own),
-        context=own.context,
-        deadline=own.deadline,
-        retries=own.retries,
-        contact=settings.sender.contact,
-    )
-
-
-def _token(own: PatchworkConfig) -> str:
-    """The token, which is a header's value: one word of ASCII."""
-    path = own.token_file or Path()
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"patchwork.token_file: {path} cannot be read as a token") from error
-    if not token or not token.isprintable() or " " in token:
-        raise ConfigError(f"patchwork.token_file: {path} does not hold one token")
-    return token
 
 
 def _link(own: PatchworkConfig, result: Review) -> str:

@@ -64,6 +64,13 @@ class PatchworkConfig:
         default=None,
         metadata=key("File with the API token of the bot's account.", None, "~/.patchwork-token"),
     )
+    lists: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "Names of the [list]s whose reviews poll and serve show there by themselves, pending"
+            " while they are under way; empty: none."
+        ),
+    )
     context: str = field(
         default="reviewbot", metadata=key("What the checks are called there.", _context)
     )

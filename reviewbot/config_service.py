@@ -61,6 +61,11 @@ def _archive(url: str) -> str:
     return "" if good else "must be an address such as https://lore.kernel.org/all, or empty"
 
 
+def _public(url: str) -> str:
+    good = not url or re.fullmatch(r"https?://[^\s?#]+", url)
+    return "" if good else "must be a web address, or empty"
+
+
 def _list_id(value: str) -> str:
     good = not value or re.fullmatch(r"[\w.+-]+@?[\w.-]+", value, re.ASCII)
     return "" if good else "must be a list's address or List-Id, such as kvm.vger.kernel.org"
@@ -267,6 +272,14 @@ class ServiceConfig:
     listen: str = field(
         default="127.0.0.1:8087",
         metadata=key("Where status pages and metrics are served; empty: nowhere.", _loopback_port),
+    )
+    public_url: str = field(
+        default="",
+        metadata=key(
+            "Where others see those pages, for links to /review/ID; empty: nowhere.",
+            _public,
+            "https://reviewbot.example.org",
+        ),
     )
     stall: float = field(
         default=1800.0,

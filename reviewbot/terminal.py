@@ -18,16 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from reviewbot import config
 from reviewbot.errors import UsageError
-from reviewbot.kernel.check import ApplyLimits
-from reviewbot.kernel.mirror import Mirror
 from reviewbot.locking import index
-from reviewbot.locking.primitives import with_extra
-from reviewbot.report.reply import Sender
 from reviewbot.review import Options
-from reviewbot.series.fetch import FetchLimits
 from reviewbot.series.model import Prerequisite, Series
-from reviewbot.series.open import SeriesLimits, open_series
+from reviewbot.series.open import open_series
 from reviewbot.series.prerequisites import PrerequisiteLimits, find_prerequisites
+from reviewbot.wiring import apply_limits, index_settings, mirror_of, series_limits
 
 TreeOption = Annotated[
     Path | None,
@@ -72,32 +68,12 @@ def tree_of(settings: config.Config, tree: Path | None) -> Path:
     return chosen
 
 
-def index_settings(settings: config.Config) -> index.Settings:
-    """The cache and the locking calls known, those of the configuration included."""
-    tables = [table.entries for table in settings.primitives]
-    where = settings.primitives[0].where if settings.primitives else ""
-    return index.Settings(settings.cache, with_extra(tables, where))
-
-
-def mirror_of(settings: config.Config, tree: Path) -> Mirror | None:
-    """The mirror of the configured remotes for a tree; None if there are no remotes."""
-    if not settings.remote:
-        return None
-    return Mirror(settings.service.state / "mirrors", tree, settings.remote)
-
-
 def options_of(settings: config.Config, tree: Path | None) -> Options:
     """What a review or an audit needs, with the limits of the configuration."""
     return Options(
         tree=tree_of(settings, tree),
         settings=index_settings(settings),
-        limits=ApplyLimits(
-            bytes=settings.limits.patch_bytes,
-            files=settings.limits.patch_files,
-            hunks=settings.limits.patch_hunks,
-            seconds=settings.limits.seconds,
-            memory=settings.limits.memory_bytes,
-        ),
+        limits=apply_limits(settings),
         mirror=mirror_of(settings, tree_of(settings, tree)),
     )
 
@@ -134,14 +110,6 @@ def _branch_of(settings: config.Config, series: Series) -> str:
     return next((each.branch for each in lists if each.address.replace("@", ".") in sent), "")
 
 
-def series_limits(settings: config.Config) -> SeriesLimits:
-    """How much of a series is fetched, and how long that may take."""
-    lore = settings.lore
-    return SeriesLimits(
-        fetch=FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
-    )
-
-
 def series_of(settings: config.Config, source: str, lore: str | None = None) -> Series:
     """The series that the command line names; ``-`` is standard input."""
     return open_series(
@@ -150,19 +118,6 @@ def series_of(settings: config.Config, source: str, lore: str | None = None) -> 
         limits=series_limits(settings),
         stdin=sys.stdin.buffer,
         contact=settings.sender.contact,
-    )
-
-
-def sender_of(settings: config.Config) -> Sender:
-    """Whose name a reply bears."""
-    own = settings.sender
-    return Sender(
-        name=own.name,
-        address=own.address,
-        operator=own.operator,
-        contact=own.contact,
-        stop=own.stop,
-        domain=own.domain,
     )
 
 

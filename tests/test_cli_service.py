@@ -4,15 +4,26 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.program import Kernel, complaint, finish, run, start
+from tests.support.program import (
+    PROGRAM,
+    SECONDS,
+    Kernel,
+    complaint,
+    environment,
+    finish,
+    run,
+    start,
+)
 
 
 @pytest.fixture
@@ -58,6 +69,40 @@ def test_replay_gives_the_same_replies_to_the_byte(
     assert ran.out.endswith("2 mails, 2 series, 1 reply\n")
     assert any(b"Verdict: removed." in text for text in mails[0].values())
     assert not (tmp_path / "state").exists(), "the state is not the user's"
+
+
+def test_replay_asks_nobody(settings: Path, mail: Path, tmp_path: Path) -> None:
+    """Whatever the configuration names; in a network namespace there is nothing to ask either."""
+    (mail / "answer.eml").write_bytes(
+        b"From: Author <author@example.org>\nMessage-ID: <answer@example.org>\n"
+        b"DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=x; h=from; bh=x; b=x\n"
+        b"Subject: Re: x\nIn-Reply-To: <half@example.org>\n\nNo.\n\n#reviewbot stop\n"
+    )
+    half = (mail / "seed-v1.mbox").read_bytes()
+    half = re.sub(rb"(?m)^Message-ID: .*", b"Message-ID: <half@example.org>", half)
+    half = re.sub(rb"(?m)^Subject: .*", b"Subject: [PATCH v7 1/2] half of it", half)
+    (mail / "half.mbox").write_bytes(half + b"\nbase-commit: " + b"1" * 40 + b"\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        settings.write_text(
+            settings.read_text().replace("[list.kvm]", '[list.kvm]\nbranch = "kvm/next"')
+            + f'archive = "{url}/all"\n[remote.kvm]\nurl = "{url}/kvm.git"\n'
+            + f'[lore]\nurl = "{url}/all"\n'
+        )
+        mails = []
+        for name, confined in (("a", ()), ("b", ("unshare", "--map-root-user", "--net"))):
+            command = [*confined, str(PROGRAM), "replay", str(mail), "--out", str(tmp_path / name)]
+            ran = subprocess.run(
+                [*command, "--config", str(settings)],
+                env=environment(), capture_output=True, check=True, timeout=SECONDS,
+            )  # fmt: skip
+            assert b"kvm/next: HEAD is read instead" in ran.stderr
+            mails.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert mails[0] == mails[1]
+    assert any(b"Verdict: removed." in text for text in mails[0].values())
 
 
 def test_a_pass_reviews_what_came_and_status_tells_it(settings: Path) -> None:

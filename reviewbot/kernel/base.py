@@ -61,6 +61,13 @@ def choose_base(
     return _base(repo, _head(repo), BaseHow.HEAD, "; ".join(notes))
 
 
+def tip_of(repo: Repository, branch: str) -> tuple[str, bool]:
+    """What a list's series are tried on if nothing else decides: its ``branch``, else HEAD; and
+    whether that is what was asked for.  Raises :class:`TreeError` if HEAD names no commit."""
+    ours = _try(repo, branch) if branch else None
+    return ours or _head(repo), ours is not None or not branch
+
+
 def _base(repo: Repository, commit: str, how: BaseHow, why: str) -> Base:
     return Base(
         commit=commit,

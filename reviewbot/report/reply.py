@@ -191,9 +191,14 @@ def render_reply(
 
 
 def render_replies(
-    review: Review, sender: Sender, policy: Policy, *, date: datetime | None = None
+    review: Review,
+    sender: Sender,
+    policy: Policy | None = None,
+    *,
+    date: datetime | None = None,
 ) -> tuple[Reply, ...]:
-    """The mails that answer the series: several if several patches have findings of their own."""
+    """The mails that answer the series, one for each of :func:`~.envelope.answers`: several if
+    several patches have findings of their own.  Otherwise as :func:`render_reply`."""
     return tuple(_reply(review, sender, said, date, policy) for said in answers(review))
 
 

@@ -26,6 +26,7 @@ from reviewbot.report.envelope import Policy
 from reviewbot.report.reply import Sender
 from reviewbot.review import Options
 from reviewbot.series.model import Prerequisite, Series
+from reviewbot.service.failures import StaleProduct
 from reviewbot.service.model import FailureKind, Step
 from reviewbot.typed import learnt
 
@@ -50,6 +51,8 @@ class Setup:
     """Where they stand, for messages."""
     policy: Policy = field(default_factory=Policy)
     """Who gets the replies to this list's series."""
+    checked: bool = False
+    """Whether a patchwork server is to show what is said of each patch."""
 
     def options(self, prerequisites: tuple[Prerequisite, ...] = ()) -> Options:
         """The same as a review wants it."""
@@ -158,5 +161,8 @@ def _readable(value: Any) -> Any:
 
 
 def decode(data: bytes, kind: type[_T]) -> _T:
-    """A product from its bytes.  Raises :class:`msgspec.DecodeError`."""
-    return msgspec.msgpack.decode(data, type=learnt(kind))
+    """A product from its bytes.  Raises :class:`StaleProduct`."""
+    try:
+        return msgspec.msgpack.decode(data, type=learnt(kind))
+    except msgspec.DecodeError as error:
+        raise StaleProduct(f"it was made by another reviewbot ({error})") from error

@@ -16,20 +16,26 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 import msgspec
 
 from reviewbot.confine import bound, cut_off, environment
 from reviewbot.errors import ReviewbotError
+from reviewbot.kernel.base import tip_of
 from reviewbot.kernel.model import ApplyState, Base
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.index import quiet
 from reviewbot.locking.trees import Prepared, consult, prepare
-from reviewbot.report.envelope import Dispatch, rule
+from reviewbot.report.check import checks
+from reviewbot.report.envelope import Dispatch, Ruling, answers, rule
 from reviewbot.report.jsonout import dump
 from reviewbot.report.model import Review
-from reviewbot.report.reply import checked, render_reply
+from reviewbot.report.page import render_page
+from reviewbot.report.reply import Reply as Mail
+from reviewbot.report.reply import checked, render_replies
 from reviewbot.report.suppress import suppress
 from reviewbot.review import applied, changed_trees, review_on, settle_base
 from reviewbot.service._protocol import Answer, Fetched, Request, Task, Tried, decode, encode
@@ -40,6 +46,8 @@ from reviewbot.service.prefilter import touches_locks
 from reviewbot.service.state.model import HazardRecord, Outcome, Reply
 
 _OPEN_FILES = 512
+_MAX_PAGE = 2 << 20
+"""Bytes of a page that is kept; it packs to a tenth of that."""
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -47,7 +55,7 @@ def index(request: Request) -> Prepared:
     """Read what the cache lacks of the tree at the list's branch, else at HEAD."""
     options = request.setup.options()
     with Repository.open(options.tree, options.mirror) as repository:
-        tree = repository.tree_of(repository.resolve(options.branch or "HEAD"))
+        tree = repository.tree_of(tip_of(repository, options.branch)[0])
         return prepare(repository, options.settings, tree)
 
 
@@ -90,12 +98,12 @@ def render(request: Request) -> Outcome:
     review = suppress(decode(request.made[Step.CHECK], Review), request.suppressed)
     memory = _memory(request.before, request.suppressed)
     if memory is None:
-        return _outcome(review, review.reason, _reply(review, request))
+        return _outcome(review, review.reason, _replies(review, request), request)
     if tells_nothing_new(memory, review):
         reason = f"{review.reason}; no reply, as that to v{memory.series.version} says the same"
-        return _outcome(review, reason, None)
+        return _outcome(review, reason, (), request)
     review = replace(review, since=since(memory, review))
-    return _outcome(review, review.reason, _reply(review, request))
+    return _outcome(review, review.reason, _replies(review, request), request)
 
 
 def _memory(result: bytes, suppressed: Collection[str]) -> Memory | None:
@@ -105,30 +113,54 @@ def _memory(result: bytes, suppressed: Collection[str]) -> Memory | None:
         return None  # of a program that kept less
 
 
-def _outcome(review: Review, reason: str, reply: Reply | None) -> Outcome:
+def _outcome(review: Review, reason: str, replies: tuple[Reply, ...], request: Request) -> Outcome:
+    told = {
+        hazard.id: reply.message_id
+        for said, reply in zip(answers(review), replies, strict=False)
+        for hazard in said.hazards
+    }
     return Outcome(
         verdict=review.verdict,
         reason=reason,
+        replies=replies,
         base=review.base.commit if review.base is not None else "",
         result=dump(review.to_dict()).encode(),
+        page=_page(review),
+        checks=checks(review) if request.setup.checked else (),
         hazards=tuple(
-            HazardRecord(hazard.id, hazard.kind, hazard.classes, hazard.state, hazard.patch)
+            HazardRecord(
+                hazard.id,
+                hazard.kind,
+                hazard.classes,
+                hazard.state,
+                hazard.patch,
+                told.get(hazard.id, ""),
+            )
             for hazard in review.hazards
         ),
-        reply=reply,
     )
 
 
-def _reply(review: Review, request: Request) -> Reply:
-    """The mail; one that goes to nobody is as if it went to all, for the operator to read."""
-    setup, date = request.setup, request.date
-    policy = replace(setup.policy, silent=frozenset(request.silent))
+def _page(review: Review) -> bytes:
+    page = render_page(review).encode("utf-8", "replace")
+    return page if len(page) <= _MAX_PAGE else b""
+
+
+def _replies(review: Review, request: Request) -> tuple[Reply, ...]:
+    """The mails, one for each patch that is answered, as the list's policy has them."""
+    sender, date = request.setup.sender, request.date
+    policy = replace(request.setup.policy, silent=frozenset(request.silent))
     ruling = rule(review, policy)
+    to_all = render_replies(review, sender, date=date)
+    mails = to_all
+    if ruling.dispatch is not Dispatch.KEEP:
+        mails = render_replies(review, sender, policy, date=date)
+    return tuple(starmap(partial(_reply, ruling), zip(mails, to_all, strict=True)))
+
+
+def _reply(ruling: Ruling, mail: Mail, to_all: Mail) -> Reply:
+    """The mail; one that goes to nobody is as if it went to all, for the operator to read."""
     dispatch, why = ruling.dispatch, ruling.why
-    to_all = render_reply(review, setup.sender, date=date)
-    mail = to_all
-    if dispatch is not Dispatch.KEEP:
-        mail = render_reply(review, setup.sender, date=date, policy=policy)
     if not mail.distribution.recipients:
         mail, dispatch, why = to_all, Dispatch.KEEP, "nobody is left to write to"
     return Reply(

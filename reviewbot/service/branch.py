@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
+from reviewbot.kernel.base import tip_of
 from reviewbot.kernel.repository import Repository
 from reviewbot.service._protocol import ChildLimits, Request, Setup, Task
 from reviewbot.service.child import Nursery
@@ -48,9 +49,12 @@ class Branch:
         Raises what :meth:`Nursery.take` does, and :class:`TreeError`.
         """
         with Repository.open(self._options.tree, self._options.mirror) as repository:
-            tip = repository.resolve(self._options.branch or "HEAD")
+            tip, as_asked = tip_of(repository, self._options.branch)
         if tip == self._seen:
             return
+        if not as_asked:
+            why = f"{self._setup.tree} has no {self._options.branch}: HEAD is read instead"
+            self._observer.event(Event.TROUBLE, reason=why)
         began = time.monotonic()
         request = Request(Task.INDEX, self._setup, self._limits, self._clock.now())
         try:

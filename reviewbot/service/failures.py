@@ -46,6 +46,13 @@ class StepError(ServiceError):
         return Failure(self.kind, str(self))
 
 
+class StaleProduct(StepError):
+    """What a step has left cannot be read, as an older program left it: it is made again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(FailureKind.INTERNAL, reason)
+
+
 def failure_of(error: ReviewbotError) -> Failure:
     """What to count an error as, with its own sentence."""
     kind = getattr(error, "kind", None)

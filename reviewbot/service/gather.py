@@ -10,35 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reviewbot.errors import ServiceError
+from reviewbot.errors import ReviewbotError
 from reviewbot.series.assemble import assemble
-from reviewbot.series.errors import NotFound
-from reviewbot.series.fetch import fetch_thread
 from reviewbot.series.mailbox import mbox_entry
 from reviewbot.series.model import Series
-from reviewbot.series.prerequisites import find_prerequisites
+from reviewbot.series.prerequisites import PrerequisiteLimits, find_prerequisites
 from reviewbot.service._protocol import Fetched
+from reviewbot.service.archive import Archive
 
 
-def gather(mails: Sequence[bytes], head: str, archive: str, contact: str) -> Fetched:
+def gather(mails: Sequence[bytes], head: str, archive: Archive | None) -> Fetched:
     """The series of these mails, of which ``head`` is the cover letter or a patch.
 
-    ``archive`` is a public-inbox server, or empty.  Raises what
-    :func:`~reviewbot.series.assemble.assemble` raises.
+    Raises what :func:`~reviewbot.series.assemble.assemble` raises.
     """
     mbox = b"".join(map(mbox_entry, mails))
     series = assemble(mbox, wanted=head, source=head, together=True)
-    if series.missing and archive:
-        series = _filled(series, mbox, head, archive, contact)
-    if not archive:
+    if archive is None:
         return Fetched(series)
-    return Fetched(series, find_prerequisites(series, server=archive, contact=contact))
+    if series.missing:
+        series = _filled(series, mbox, head, archive)
+    limits = PrerequisiteLimits(fetch=archive.limits)
+    found = find_prerequisites(series, server=archive.url, limits=limits, contact=archive.contact)
+    return Fetched(series, found)
 
 
-def _filled(series: Series, mbox: bytes, head: str, archive: str, contact: str) -> Series:
-    """The same with the patches that the archive has."""
+def _filled(series: Series, mbox: bytes, head: str, archive: Archive) -> Series:
+    """The same with the patches that the archive has; as it is if that makes it no better.
+
+    The thread is anybody's: it may be too big, malformed, or make another series of the mails.
+    """
     try:
-        thread = fetch_thread(head, server=archive, contact=contact)
-        return assemble(mbox + thread, wanted=head, source=head)
-    except (NotFound, ServiceError):
+        found = assemble(mbox + archive.thread(head), wanted=head, source=head)
+    except ReviewbotError:
         return series
+    lacks = {patch.index for patch in series.patches} - {patch.index for patch in found.patches}
+    return series if lacks or len(found.missing) >= len(series.missing) else found

@@ -57,6 +57,8 @@ class Event(StrEnum):
     FETCHED = "tree.fetched"
     FETCH_FAILED = "tree.failed"
     READ = "tree.read"
+    CHECKED = "check.posted"
+    CHECK_FAILED = "check.failed"
     OBEYED = "command.obeyed"
     IGNORED = "command.ignored"
 

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from reviewbot.errors import ReviewbotError
 from reviewbot.service.clock import Clock
 from reviewbot.service.log import Event
-from reviewbot.service.model import FailureKind, OutboxState, ReviewState
+from reviewbot.service.model import CheckFate, FailureKind, OutboxState, ReviewState
 from reviewbot.service.state.model import Overview, SourceState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -127,6 +127,7 @@ class _FromState(Collector):
         )
         yield _by("reviewbot_messages", "Messages seen, by decision.", "reason", seen.messages)
         yield _by("reviewbot_mails", "Replies by state.", "state", _all(OutboxState, seen.outbox))
+        yield _by("reviewbot_checks", "Checks for patchwork.", "fate", _all(CheckFate, seen.checks))
         yield from _sources(seen)
         yield from _lists(seen)
 

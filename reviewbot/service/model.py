@@ -283,6 +283,15 @@ class Fate(StrEnum):
     """Taken, and returned later."""
 
 
+class CheckFate(StrEnum):
+    """What became of a check that a patchwork server is to show."""
+
+    WAITING = "waiting"
+    POSTED = "posted"
+    UNKNOWN = "of no patch there"
+    GIVEN_UP = "given up"
+
+
 class AddressState(StrEnum):
     """Why an address gets no mail."""
 

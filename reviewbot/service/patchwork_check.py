@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
 
+from reviewbot.config import Config
+from reviewbot.config_faces import PatchworkConfig
 from reviewbot.errors import ConfigError, ServiceError
 from reviewbot.report.check import Check
 from reviewbot.series.http import WIRE_ERRORS, Watchdog, reason, retry_after, session, user_agent
@@ -58,6 +61,35 @@ class Server:
     """Seconds for all checks of one series."""
     retries: int = 3
     contact: str = ""
+
+
+def server_of(config: Config) -> Server:
+    """The server that the configuration names; raises :class:`ConfigError` if a part lacks."""
+    own = config.patchwork
+    for name in ("url", "project", "token_file"):
+        if not getattr(own, name):
+            raise ConfigError(f"patchwork.{name} is not configured; --dry-run posts nothing")
+    return Server(
+        url=own.url,
+        project=own.project,
+        token=_token(own),
+        context=own.context,
+        deadline=own.deadline,
+        retries=own.retries,
+        contact=config.sender.contact,
+    )
+
+
+def _token(own: PatchworkConfig) -> str:
+    """The token, which is a header's value: one word of ASCII."""
+    path = own.token_file or Path()
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"patchwork.token_file: {path} cannot be read as a token") from error
+    if not token or not token.isprintable() or " " in token:
+        raise ConfigError(f"patchwork.token_file: {path} does not hold one token")
+    return token
 
 
 class _Patch(msgspec.Struct):

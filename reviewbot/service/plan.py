@@ -8,18 +8,13 @@ from pathlib import Path
 
 from reviewbot.config import Config
 from reviewbot.errors import ConfigError
-from reviewbot.kernel.check import ApplyLimits
 from reviewbot.kernel.repository import Repository
 from reviewbot.report.envelope import policy_of
-from reviewbot.report.reply import Sender
 from reviewbot.service._protocol import ChildLimits, Setup
+from reviewbot.service.archive import archive_of
 from reviewbot.service.decide import Scope
 from reviewbot.service.steps import Plan
-
-
-def mirrors(config: Config) -> Path:
-    """Directory of what is fetched from the configured remotes."""
-    return config.service.state / "mirrors"
+from reviewbot.wiring import apply_limits, mirrors, sender_of
 
 
 def plan_of(config: Config) -> Plan:
@@ -42,8 +37,7 @@ def plan_of(config: Config) -> Plan:
         setup=setup,
         limits=ChildLimits(seconds=service.review_seconds, memory=service.review_memory),
         attempts=service.attempts,
-        archive=service.archive,
-        contact=config.sender.contact,
+        archive=archive_of(config, service.archive) if service.archive else None,
     )
 
 
@@ -52,31 +46,18 @@ def _setup(config: Config, name: str) -> Setup:
     tree = own.tree or config.tree
     if tree is None:
         raise ConfigError(f"[list.{name}] has no tree: set it there, or 'tree' above all tables")
-    limits, sender = config.limits, config.sender
     return Setup(
         tree=str(tree.expanduser()),
         cache=str(config.cache),
-        limits=ApplyLimits(
-            bytes=limits.patch_bytes,
-            files=limits.patch_files,
-            hunks=limits.patch_hunks,
-            seconds=limits.seconds,
-            memory=limits.memory_bytes,
-        ),
-        sender=Sender(
-            name=sender.name,
-            address=sender.address,
-            operator=sender.operator,
-            contact=sender.contact,
-            stop=sender.stop,
-            domain=sender.domain,
-        ),
+        limits=apply_limits(config),
+        sender=sender_of(config),
         branch=own.branch,
         mirror=str(mirrors(config)) if config.remote else "",
         remotes=dict(config.remote),
         primitives=tuple(dict(table.entries) for table in config.primitives),
         where=config.primitives[0].where if config.primitives else "",
-        policy=policy_of(name, config.list, own=(sender.address,), bots=config.service.bots),
+        checked=name in config.patchwork.lists,
+        policy=policy_of(name, config.list, own=(config.sender.address,), bots=config.service.bots),
     )
 
 

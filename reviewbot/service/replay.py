@@ -2,7 +2,8 @@
 """Saved mail through everything, in a state that is thrown away: what would be sent?
 
 The date is the newest of the mails', standing still, so that the same mail gives
-the same replies to the byte.
+the same replies to the byte.  No network is used, whatever the configuration names:
+what servers have today is not what they had.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reviewbot.config import Config
+from reviewbot.config_faces import PatchworkConfig
 from reviewbot.config_service import SourceConfig
 from reviewbot.errors import UsageError
 from reviewbot.series.mailbox import MAX_FILE, to_mbox
@@ -100,7 +102,7 @@ def _mails(path: Path, top: Path) -> Iterator[Arrival]:
         mbox = to_mbox(raw, str(path))
     except UsageError:
         return  # an index, a lock file, a picture: no mail
-    for number, entry in enumerate(entries(io.BytesIO(mbox), 0), 1):
+    for number, entry in enumerate(entries(io.BytesIO(mbox), str(path)), 1):
         if entry.raw is not None:
             yield Arrival(entry.raw, f"{path.relative_to(top)}:{number}")
 
@@ -112,13 +114,15 @@ def _date(mail: bytes) -> int:
 
 @contextmanager
 def scratch(config: Config, saved: Saved, observer: Observer) -> Iterator[tuple[Service, State]]:
-    """A service on *saved* alone, with a state that is gone afterwards.
+    """A service on *saved* alone, with a state that is gone afterwards, and no network.
 
     A step that fails is not tried again: that would be later, and it never gets later.
     """
     with tempfile.TemporaryDirectory(prefix="reviewbot-replay-") as folder:
         own = replace(config.service, state=Path(folder), database="", wait=0.0, attempts=1)
-        settings = replace(config, service=own, source={NAME: SourceConfig(kind="mbox")})
+        own = replace(own, archive="")
+        only = {NAME: SourceConfig(kind="mbox")}
+        settings = replace(config, service=own, source=only, remote={}, patchwork=PatchworkConfig())
         newest = max(_date(arrival.raw) for arrival in saved.arrivals)
         clock = StoppedClock(datetime.fromtimestamp(newest, UTC))
         with State.open(own.url, clock) as state:

@@ -20,6 +20,7 @@ from pathlib import Path
 from reviewbot.config import Config
 from reviewbot.errors import ReviewbotError, ServiceError
 from reviewbot.service.branch import Branch
+from reviewbot.service.checking import Checker
 from reviewbot.service.child import Leave, Nursery
 from reviewbot.service.collect import advance
 from reviewbot.service.log import Event, Observer
@@ -101,6 +102,7 @@ class Service:
             Branch(setup, self._plan.limits.memory, state.clock, observer)
             for setup in setups.values()
         ]
+        self._checker = Checker(config, state, observer)
         self._stop = threading.Event()
         self._news = threading.Event()
         self._dead = ""
@@ -125,6 +127,7 @@ class Service:
             self._begin()
             self._start(self._refresh)
             self._start(self._answer)
+            self._start(self._check)
             self._attend()
 
     def run_once(self) -> None:
@@ -135,9 +138,11 @@ class Service:
             self._try(answer_all, self._state, self._desk, self._observer)
             self._begin()
             self._group()
+            self._start(self._check)
             self._work.mend()
             while not self._stop.is_set() and self._is_busy():
                 self._news.wait(_TICK / 4)
+            self._try(self._checker.round, self._goes_on)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -262,6 +267,12 @@ class Service:
         """Look at what was asked for; name service and archive take their time."""
         while not self._stop.wait(_DEADLINES):
             self._try(answer_all, self._state, self._desk, self._observer)
+
+    def _check(self) -> None:
+        """Show a patchwork server what is under way and what came of it."""
+        while not self._stop.is_set():
+            self._try(self._checker.round, self._goes_on)
+            self._stop.wait(_POST)
 
     def _refresh(self) -> None:
         while not self._stop.wait(self._pace.mend):

@@ -72,7 +72,8 @@ def as_text(facts: Iterable[Fact]) -> str:
 
 def overview_facts(seen: Overview, now: datetime) -> Iterator[Fact]:
     """The service in a few lines."""
-    waiting = f", the oldest for {span(now - seen.oldest)}" if seen.oldest is not None else ""
+    age = span(now - seen.oldest) if seen.oldest is not None else "now"
+    waiting = f", the oldest for {age}" if age != "now" else ""
     yield "reviews", f"{_counts(seen.reviews) or 'none yet'}{waiting}"
     yield "verdicts", _counts(seen.verdicts) or "none yet"
     if seen.failures:
@@ -81,6 +82,9 @@ def overview_facts(seen: Overview, now: datetime) -> Iterator[Fact]:
     yield "outbox", _counts(seen.outbox) or "empty"
     if seen.seconds:
         yield "steps", ", ".join(f"{step} {mean:.1f} s" for step, mean in seen.seconds.items())
+    if seen.checks:
+        trouble = f"; {one_line(seen.check_trouble)}" if seen.check_trouble else ""
+        yield "checks", f"{_counts(seen.checks)}{trouble}"
     for share in seen.shares:
         yield "list", share_text(share)
     for source in seen.sources:

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote
 
+from markupsafe import Markup
+
 from reviewbot import __version__
 from reviewbot.report.clean import visible
 from reviewbot.report.templates import html_environment, style
@@ -27,6 +29,7 @@ def site(state: State, metrics: Metrics) -> Pages:
     """What each path shows."""
     return {
         r"/": lambda: _overview(state, metrics),
+        r"/review/([0-9]{1,9})": lambda number: _review(state, int(number)),
         r"/series/(\S{1,2700})": lambda msgid: _series(state, unquote(msgid, errors="replace")),
         r"/status\.json": lambda: _json(state),
         r"/metrics": lambda: Page(metrics.render(), CONTENT_TYPE),
@@ -37,11 +40,26 @@ def site(state: State, metrics: Metrics) -> Pages:
 def _overview(state: State, metrics: Metrics) -> Page:
     now = state.clock.now()
     rows = [
-        (show.row(review, now), f"/series/{quote(review.head, safe='@')}")
+        (show.row(review, now), f"/series/{quote(review.head, safe='@')}", path_of(review.id))
         for review in queries.list_reviews(state, limit=_LATEST)
     ]
     facts = show.overview_facts(queries.overview(state), now)
     return _page(title="reviewbot", facts=list(facts), rows=rows, health=metrics.health())
+
+
+def path_of(review: int) -> str:
+    """Where a review is shown."""
+    return f"/review/{review}"
+
+
+def _review(state: State, number: int) -> Page:
+    """The review as its page shows it; without one, what is known of it."""
+    if page := queries.page(state, number):
+        return Page(page)
+    head = queries.head(state, number)
+    if not head:
+        return text("There is no such review (any more).", HTTPStatus.NOT_FOUND)
+    return _series(state, head)
 
 
 def _series(state: State, msgid: str) -> Page:
@@ -53,8 +71,14 @@ def _series(state: State, msgid: str) -> Page:
         title=visible(title),
         facts=list(show.story_facts(story, state.clock.now())),
         events=list(show.story_events(story)),
+        review=_link(story),
         letters=list(_letters(state, story)),
     )
+
+
+def _link(story: Story) -> str:
+    """Where the finished review is shown; empty before it is done, or without a check."""
+    return path_of(story.review.id) if story.review is not None and story.review.base else ""
 
 
 def _letters(state: State, story: Story) -> Iterator[dict[str, str]]:
@@ -76,7 +100,7 @@ def _health(metrics: Metrics) -> Page:
 
 
 def _page(**values: Any) -> Page:
-    blank: dict[str, Any] = {"rows": [], "events": [], "letters": [], "health": None}
-    css, _ = style()
+    blank: dict[str, Any] = {"rows": [], "events": [], "letters": [], "review": "", "health": None}
+    css = Markup(style()[0])  # noqa: S704 - the program's own file
     made = html_environment().get_template("status.html.j2")
     return Page(made.render(**blank | values, css=css, version=__version__).encode())

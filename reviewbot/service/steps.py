@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from reviewbot.errors import ReviewbotError
+from reviewbot.kernel.model import Base
 from reviewbot.locking.model import Verdict
+from reviewbot.report.check import Check, CheckState
+from reviewbot.report.model import Review
 from reviewbot.service._protocol import (
     ChildLimits,
     Fetched,
@@ -25,8 +28,9 @@ from reviewbot.service._protocol import (
     decode,
     encode,
 )
+from reviewbot.service.archive import Archive
 from reviewbot.service.child import Leave, Nursery
-from reviewbot.service.failures import StepError, failure_of
+from reviewbot.service.failures import StaleProduct, StepError, failure_of
 from reviewbot.service.gather import gather
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import PASSING, FailureKind, ReviewState, Step
@@ -38,6 +42,12 @@ FIRST_DELAY = 30.0
 """Seconds before a step that failed for a while is tried again; each time twice as long."""
 MAX_DELAY = 3600.0
 
+_MADE: Mapping[Step, type[object]] = {
+    Step.FETCH: Fetched,
+    Step.BASE: Base,
+    Step.APPLY: Tried,
+    Step.CHECK: Review,
+}
 _NEEDS: Mapping[Step, tuple[Step, ...]] = {
     Step.BASE: (Step.FETCH,),
     Step.APPLY: (Step.FETCH, Step.BASE),
@@ -55,8 +65,8 @@ class Plan:
     limits: ChildLimits
     attempts: int = 10
     """Tries of a step that fails for a while."""
-    archive: str = ""
-    contact: str = ""
+    archive: Archive | None = None
+    """Where patches that did not arrive, and what a series is built on, are asked for."""
     first_delay: float = FIRST_DELAY
 
 
@@ -96,6 +106,10 @@ class Steps:
                 self._tell(Event.STEP, record, step=step, seconds=seconds)
         except StateError:
             raise
+        except StaleProduct as error:
+            if progress.redo(self._state, review, str(error)):
+                self._tell(Event.RESUBMITTED, record, reason=str(error))
+            return False
         except ReviewbotError as error:
             self._failed(record, step, failure_of(error))
             return False
@@ -104,9 +118,11 @@ class Steps:
     def _make(self, record: ReviewRecord, step: Step) -> bytes:
         if step is Step.FETCH:
             return encode(self._gather(record))
-        made = {need: self._product(record, need) for need in _NEEDS[step]}
         if step in (Step.CHECK, Step.RENDER) and (harmless := self._harmless(record)):
-            return encode(Outcome(Verdict.CLEAN, harmless)) if step is Step.RENDER else b""
+            return encode(self._clean(record, harmless)) if step is Step.RENDER else b""
+        made = {need: self._product(record, need) for need in _NEEDS[step]}
+        for need, product in made.items():
+            decode(product, _MADE[need])
         setup = self._plan.setup(record.list)
         request = Request(
             task=Task(step.value),
@@ -120,6 +136,17 @@ class Steps:
             network=step is Step.BASE and bool(setup.remotes),
         )
         return self._nursery.take(request, self.leave)
+
+    def _clean(self, record: ReviewRecord, harmless: str) -> Outcome:
+        """What is said of a series that was not checked, as it needs no check."""
+        found: tuple[Check, ...] = ()
+        if self._plan.setup(record.list).checked:
+            series = decode(self._product(record, Step.FETCH), Fetched).series
+            found = tuple(
+                Check(patch.index, patch.envelope.message_id, CheckState.SUCCESS, harmless)
+                for patch in series.patches
+            )
+        return Outcome(Verdict.CLEAN, harmless, (), checks=found)
 
     def _silent(self) -> tuple[str, ...]:
         return tuple(record.address for record in addresses.silent(self._state))
@@ -141,7 +168,7 @@ class Steps:
                 FailureKind.UNREADABLE,
                 f"The mails of <{record.head}> were taken back or are no longer kept.",
             )
-        return gather(mails, record.head, self._plan.archive, self._plan.contact)
+        return gather(mails, record.head, self._plan.archive)
 
     def _product(self, record: ReviewRecord, step: Step) -> bytes:
         found = progress.product(self._state, record.id, step)

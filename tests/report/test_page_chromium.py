@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The page in a real browser: wide and narrow, light and dark, by mouse and by keyboard.
-
-``pip install playwright`` drives Debian's ``chromium``; it needs no browser of its own.
-"""
+"""The page in a real browser: wide and narrow, light and dark, by mouse and by keyboard."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reviewbot.report.page import render_page
+from tests.support.browser import CONTRAST, DESKTOP, PHONE, Tab, chromium
 
 from .pages import PAGES
 
@@ -21,54 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.chromium
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-DESKTOP, PHONE = (1200, 900), (390, 844)
-# Luminance and contrast as WCAG 2.1 defines them; text is looked at where it is painted.
-CONTRAST = """() => {
-  const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
-  const light = (c) => [0, 1, 2].reduce((sum, i) => {
-    const v = c[i] / 255;
-    return sum + [.2126, .7152, .0722][i] * (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-  }, 0);
-  const behind = (node) => {
-    for (let at = node; at; at = at.parentElement) {
-      const box = at.parentElement && at.parentElement.querySelector(":scope > rect");
-      if (at.tagName === "text" && box) return rgb(getComputedStyle(box).fill);
-      const c = rgb(getComputedStyle(at).backgroundColor);
-      if (c.length === 3 || c[3] > 0) return c;
-    }
-    return [255, 255, 255];
-  };
-  const worst = [];
-  for (const node of document.querySelectorAll("body *")) {
-    const own = [...node.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || ["STYLE", "TITLE", "title", "desc"].includes(node.tagName)) continue;
-    const style = getComputedStyle(node);
-    const ink = light(rgb(node.tagName === "text" ? style.fill : style.color));
-    const paper = light(behind(node));
-    const ratio = (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05);
-    if (ratio < 4.5) worst.push(`${node.tagName}.${node.className.baseVal ?? node.className}:`
-      + ` ${ratio.toFixed(2)} ${node.textContent.slice(0, 30)}`);
-  }
-  return worst;
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of a worker."""
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
+browser = pytest.fixture(scope="module")(chromium)
 
 
 @pytest.fixture
@@ -77,31 +26,6 @@ def folder(tmp_path: Path) -> Path:
     for name, review in PAGES.items():
         (tmp_path / f"{name}.html").write_text(render_page(review()), encoding="utf-8")
     return tmp_path
-
-
-class Tab:
-    """A page that was opened, and whatever it complained about or asked for."""
-
-    def __init__(self, browser: Browser, path: Path, size: tuple[int, int], dark: bool) -> None:
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        width, height = size
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            java_script_enabled=True,
-        )
-        self.page: Page = self.context.new_page()
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-
-    def __enter__(self) -> Page:
-        return self.page
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
 
 
 def unfold(page: Page) -> None:
@@ -115,7 +39,7 @@ def test_every_page_fits_and_can_be_read(
     browser: Browser, folder: Path, size: tuple[int, int], dark: bool
 ) -> None:
     for path in sorted(folder.glob("*.html")):
-        tab = Tab(browser, path, size, dark)
+        tab = Tab(browser, path.as_uri(), size, dark)
         with tab as page:
             unfold(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= size[0], path.name
@@ -127,7 +51,7 @@ def test_every_page_fits_and_can_be_read(
 def test_light_and_dark_are_two(browser: Browser, folder: Path) -> None:
     papers = set()
     for dark in (False, True):
-        with Tab(browser, folder / "clean.html", DESKTOP, dark) as page:
+        with Tab(browser, (folder / "clean.html").as_uri(), DESKTOP, dark) as page:
             papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert len(papers) == 2
 
@@ -135,7 +59,7 @@ def test_light_and_dark_are_two(browser: Browser, folder: Path) -> None:
 def test_a_step_unfolds_to_its_source_by_mouse_and_by_keyboard(
     browser: Browser, folder: Path
 ) -> None:
-    with Tab(browser, folder / "removed.html", PHONE, dark=False) as page:
+    with Tab(browser, (folder / "removed.html").as_uri(), PHONE, dark=False) as page:
         first, second = page.locator("details").nth(0), page.locator("details").nth(1)
         assert not first.locator(".here").is_visible()
         first.locator("summary").click()
@@ -158,7 +82,7 @@ def test_nothing_is_drawn_outside_of_the_drawing(browser: Browser, folder: Path)
       }).length;
     })"""
     for name in ("removed", "partially-removed", "introduced"):
-        with Tab(browser, folder / f"{name}.html", DESKTOP, dark=False) as page:
+        with Tab(browser, (folder / f"{name}.html").as_uri(), DESKTOP, dark=False) as page:
             assert page.evaluate(measure) == [0, 0], name
             frames = page.locator("svg").all()
             boxes: list[Any] = [frame.bounding_box() for frame in frames]
@@ -170,7 +94,7 @@ def test_the_page_needs_no_script_and_runs_none(browser: Browser, folder: Path) 
     text = path.read_text(encoding="utf-8")
     evil = "<script>document.title = 'run'</script><p id=e style='color: red' onclick='x'>e</p>"
     path.write_text(text.replace("<main", f"{evil}<main"), encoding="utf-8")
-    tab = Tab(browser, path, DESKTOP, dark=False)
+    tab = Tab(browser, path.as_uri(), DESKTOP, dark=False)
     with tab as page:
         assert page.title() != "run"
         red = page.evaluate("getComputedStyle(document.getElementById('e')).color")
@@ -181,7 +105,7 @@ def test_the_page_needs_no_script_and_runs_none(browser: Browser, folder: Path) 
 
 
 def test_on_paper_everything_is_unfolded(browser: Browser, folder: Path) -> None:
-    with Tab(browser, folder / "removed.html", DESKTOP, dark=True) as page:
+    with Tab(browser, (folder / "removed.html").as_uri(), DESKTOP, dark=True) as page:
         meant = page.locator(".here").all()
         assert len(meant) > 2
         assert not any(line.is_visible() for line in meant)

@@ -118,5 +118,5 @@ def outcome(message_id: str = "reply-1@example.org", mail: bytes = b"From: bot\n
         base="0" * 40,
         result=b'{"schema": "reviewbot.review/1"}',
         hazards=(HAZARD,),
-        reply=Reply(message_id, "Re: [PATCH] foo", ("kvm@example.org",), mail),
+        replies=(Reply(message_id, "Re: [PATCH] foo", ("kvm@example.org",), mail),),
     )

@@ -84,6 +84,17 @@ def test_a_tree_that_is_away_is_looked_for_again(kernel: Kernel, nursery: Nurser
     assert len(heard.of(Event.READ)) == 1
 
 
+def test_where_the_branch_is_not_there_head_is_read(kernel: Kernel, nursery: Nursery) -> None:
+    heard = Heard()
+    one = Branch(setup_of(kernel, branch="kvm/next"), 2 << 30, SystemClock(), heard)
+    for _ in range(2):
+        read(one, nursery)
+    head = kernel.git("rev-parse", "HEAD").strip()
+    assert [told["commit"] for told in heard.of(Event.READ)] == [head]
+    (trouble,) = heard.of(Event.TROUBLE)
+    assert trouble["reason"].endswith("linux has no kvm/next: HEAD is read instead")
+
+
 @pytest.mark.parametrize(
     ("kind", "times"), [(FailureKind.DISK_FULL, 2), (FailureKind.OUT_OF_MEMORY, 1)]
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from reviewbot import config
@@ -21,6 +22,7 @@ from reviewbot.service.poll import poll
 from reviewbot.service.state import mail, progress, queries, reviews
 from reviewbot.service.state.model import ReviewRecord
 from reviewbot.service.state.store import State
+from reviewbot.service.state.tables import products
 from reviewbot.service.steps import Plan, Steps
 from tests.service.folder import Folder
 from tests.service.support import HandClock
@@ -79,6 +81,21 @@ def patch(world: World, edit: Callable[[str], str], subject: str, name: str = "a
     author.edit(FILE, subject, edit)
     (mail_,) = split(author.mails("--full-index", "--to=kvm@example.org", "origin/master.."))
     return mail_
+
+
+def two_hazards(world: World) -> list[bytes]:
+    """A series of two patches, each of which has two locks of its own in either order."""
+    world.kernel.git("clone", "-q", world.kernel.path, world.root / "two")
+    author = type(world.kernel)(world.root / "two")
+    for number in (1, 2):
+        locks = [f"frob_{name}{number}" for name in "ab"]
+        text = "".join(f"static DEFINE_MUTEX({lock});\n" for lock in locks)
+        for name, order in (("up", locks), ("down", locks[::-1])):
+            taken = "".join(f"\tmutex_lock(&{lock});\n" for lock in order)
+            given = "".join(f"\tmutex_unlock(&{lock});\n" for lock in reversed(order))
+            text += f"\nvoid frob_{name}{number}(void)\n{{\n{taken}{given}}}\n"
+        author.edit(FILE, f"frob: close {number}", lambda old, new=text: f"{old}\n{new}")
+    return split(author.mails("--full-index", "--to=kvm@example.org", "origin/master.."))
 
 
 def test_what_touches_no_lock_ends_early_and_unanswered(bench: Bench) -> None:
@@ -199,3 +216,34 @@ def test_the_reply_has_the_date_of_its_first_rendering(bench: Bench, clock: Hand
     raw = queries.letter(bench.state, letter.message_id)
     assert raw is not None
     assert b"Date: Sun, 22 Nov 2026 12:00:00 +0000" in raw
+
+
+def test_findings_of_two_patches_are_two_letters(bench: Bench) -> None:
+    bench.arrive(*two_hazards(bench.world))
+    assert bench.take(*Step) == [True] * 6
+    letters = queries.letters(bench.state)
+    assert [letter.subject for letter in letters] == [
+        f"Re: [PATCH {number}/2] frob: close {number}" for number in (1, 2)
+    ]
+    assert len({letter.message_id for letter in letters}) == 2
+    story = queries.story(bench.state, letters[1].message_id)
+    assert story is not None
+    assert [hazard.letter for hazard in story.hazards] == [one.message_id for one in letters]
+
+
+@pytest.mark.parametrize("step", [Step.FETCH, Step.APPLY, Step.CHECK, Step.RENDER])
+def test_what_an_older_program_has_left_is_made_again(bench: Bench, step: Step) -> None:
+    bench.arrive(*bench.world.series(1))
+    done = list(Step)[: list(Step).index(step) + 1]
+    assert bench.take(*done) == [True] * len(done)
+    with bench.state.write() as connection:
+        stale = msgspec.msgpack.encode({"verdict": "clean", "reason": "", "reply": None})
+        row = products.c.step == step
+        connection.execute(products.update().where(row).values(data=stale))
+    rest = iter(list(Step)[len(done) :])
+    while bench.take(next(rest)) == [True]:
+        pass  # as a workflow does, which ends with the first that is not
+    assert (bench.review.state, bench.review.round) == (ReviewState.QUEUED, 2)
+    assert "made by another reviewbot" in bench.review.reason
+    assert bench.take(*Step) == [True] * 6
+    assert len(queries.letters(bench.state)) == 1

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from reviewbot.errors import ReviewbotError
 from reviewbot.series.errors import NotFound
-from reviewbot.series.fetch import FetchLimits, fetch_thread
+from reviewbot.service.archive import Archive
 
 FIRST_DELAY = 60.0
 """Seconds before the archive is asked first; each further time twice as long."""
@@ -20,27 +19,17 @@ class ArchiveError(ReviewbotError):
     """The archive did not say whether it has a letter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """A public-inbox server that has the lists' mail."""
-
-    server: str
-    limits: FetchLimits
-    contact: str = ""
-
-    def has(self, message_id: str) -> bool:
-        """Whether a message is there.  Raises :class:`ArchiveError` if nobody knows."""
-        try:
-            thread = fetch_thread(
-                message_id, server=self.server, limits=self.limits, contact=self.contact
-            )
-        except NotFound:
-            return False
-        except ReviewbotError as error:
-            raise ArchiveError(f"the archive cannot be asked: {error}") from error
-        # The thread of a message that others only refer to is there as well.
-        name = re.escape(message_id.encode())
-        return re.search(rb"(?im)^message-id:\s*<" + name + rb">", thread) is not None
+def has(archive: Archive, message_id: str) -> bool:
+    """Whether a message is there.  Raises :class:`ArchiveError` if nobody knows."""
+    try:
+        thread = archive.thread(message_id)
+    except NotFound:
+        return False
+    except ReviewbotError as error:
+        raise ArchiveError(f"the archive cannot be asked: {error}") from error
+    # The thread of a message that others only refer to is there as well.
+    name = re.escape(message_id.encode())
+    return re.search(rb"(?im)^message-id:\s*<" + name + rb">", thread) is not None
 
 
 def next_delay(asked: int, doubt: float) -> float | None:

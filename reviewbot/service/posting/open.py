@@ -17,8 +17,7 @@ from reviewbot.config import Config
 from reviewbot.config_posting import Encryption, SmtpConfig, TransportKind
 from reviewbot.errors import ConfigError
 from reviewbot.schema import expand
-from reviewbot.series.fetch import FetchLimits
-from reviewbot.service.posting.archive import Archive
+from reviewbot.service.archive import archive_of
 from reviewbot.service.posting.local import Directory, Sendmail
 from reviewbot.service.posting.parcel import Transport
 from reviewbot.service.posting.postman import Office
@@ -38,16 +37,14 @@ def open_office(config: Config) -> Office:
 
     Raises :class:`ConfigError` if what that needs is missing or unsafe.
     """
-    post, lore = config.post, config.lore
+    post = config.post
     transport = open_transport(config)
-    limits = FetchLimits(deadline=lore.deadline, max_bytes=lore.max_bytes, retries=lore.retries)
-    server = config.service.archive or lore.url
     return Office(
         transport=transport,
         terms=terms_of(config, transport.reaches_people),
         envelope=envelope_of(config),
         domain=config.sender.domain,
-        archive=Archive(server, limits, config.sender.contact),
+        archive=archive_of(config, config.service.archive or config.lore.url),
         doubt=post.doubt,
         signer=(
             Signer(expand(post.sign_key), config.sender.address, post.sign_selector)

@@ -23,9 +23,10 @@ from reviewbot.errors import ConfigError
 from reviewbot.report import etiquette
 from reviewbot.report.letter import Situation
 from reviewbot.service import watch
+from reviewbot.service.archive import Archive
 from reviewbot.service.log import Event, Observer
 from reviewbot.service.model import Fate
-from reviewbot.service.posting.archive import FIRST_DELAY, Archive, ArchiveError, next_delay
+from reviewbot.service.posting.archive import FIRST_DELAY, ArchiveError, has, next_delay
 from reviewbot.service.posting.parcel import Lost, Parcel, Transport, Withheld
 from reviewbot.service.posting.signing import Signer
 from reviewbot.service.state import outbox, sending
@@ -157,7 +158,7 @@ class Postman:
         if self._office.archive is None:
             return None, "there is no archive to ask"
         try:
-            there = self._office.archive.has(letter.message_id)
+            there = has(self._office.archive, letter.message_id)
         except ArchiveError as error:
             return False, str(error)
         return there, "" if there else "the archive does not have it (yet)"

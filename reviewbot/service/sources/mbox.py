@@ -55,7 +55,7 @@ class MboxSource:
             with self._path.open("rb") as file, _shared(file) as unlocked:
                 offset = self._begin(file, read_cursor(_Cursor, cursor), tray)
                 more = False
-                for entry in entries(file, offset):
+                for entry in entries(file, str(self._path), offset):
                     if tray.full:
                         more = True
                         break

@@ -37,8 +37,8 @@ class Entry:
     """Whether the file ends with it."""
 
 
-def entries(file: BinaryIO, offset: int) -> Iterator[Entry]:
-    """The messages of an mbox from an offset on.
+def entries(file: BinaryIO, name: str, offset: int = 0) -> Iterator[Entry]:
+    """The messages of an mbox from an offset on; ``name`` is what errors call it.
 
     Raises SourceError if it is no mbox.
     """
@@ -49,7 +49,7 @@ def entries(file: BinaryIO, offset: int) -> Iterator[Entry]:
     if line and not _SEPARATOR.match(line):
         if offset == 0:
             raise SourceError(
-                f"{file.name} is no mbox: its first line is not like 'From a@b Thu Jan  1 …'.",
+                f"{name} is no mbox: its first line is not like 'From a@b Thu Jan  1 …'.",
                 FailureKind.GARBAGE,
             )
         # The message before has grown since it was given.

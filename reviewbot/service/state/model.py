@@ -9,9 +9,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
+from reviewbot.report.check import Check
 from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import (
     AddressState,
+    CheckFate,
     Decision,
     FailureKind,
     Fate,
@@ -165,6 +167,8 @@ class HazardRecord:
     classes: tuple[str, ...]
     state: ChangeState
     patch: int | None
+    letter: str = ""
+    """Message-ID of the reply that tells of it; empty if each of the review's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,22 +228,36 @@ class AddressRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """A check that the caller, and nobody else, is to post now."""
+
+    review: int
+    check: Check
+    attempts: int
+    """This one counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """All that a finished review leaves."""
 
     verdict: Verdict
     reason: str
+    replies: tuple[Reply, ...]
+    """Empty where nobody is to be answered."""
     base: str = ""
     result: bytes = b""
     """``reviewbot.review/1`` in JSON."""
+    page: bytes = b""
+    """The review as HTML; empty without a check, or if that is too large to keep."""
     hazards: tuple[HazardRecord, ...] = ()
-    reply: Reply | None = None
-    """None where nobody is to be answered."""
+    checks: tuple[Check, ...] = ()
+    """What a patchwork server is to show; empty where it is to show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The mail that answers a series."""
+    """A mail that answers a series, or one of its patches."""
 
     message_id: str
     subject: str
@@ -294,6 +312,9 @@ class Overview:
     machines: int = 0
     shares: tuple[Share, ...] = ()
     """False positives by list."""
+    checks: Mapping[CheckFate, int] = field(default_factory=dict)
+    check_trouble: str = ""
+    """Why a check waits, if one could not be posted."""
 
     @property
     def depth(self) -> int:

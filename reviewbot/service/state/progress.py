@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from reviewbot.locking.model import Verdict
 from reviewbot.report.envelope import Dispatch
 from reviewbot.service.model import ENDED, OutboxState, ReviewState, Step
-from reviewbot.service.state.model import Failure, Outcome, ReviewRecord, Subject
+from reviewbot.service.state.checks import conclude
+from reviewbot.service.state.model import Failure, Outcome, Reply, ReviewRecord, Subject
 from reviewbot.service.state.quiet import stopped
 from reviewbot.service.state.rows import REVIEW, review_record
 from reviewbot.service.state.store import Connection, State, add, note
@@ -75,6 +77,17 @@ def resubmit(state: State, record: ReviewRecord, reason: str) -> bool:
         )
         note_review(state, connection, record.id, now.state, ReviewState.QUEUED, reason)
         return True
+
+
+def redo(state: State, review: int, reason: str) -> bool:
+    """Queue a running review again from its first step: what its steps have made is of no use."""
+    with state.write() as connection:
+        record = find(connection, review)
+        if record is None or record.state is not ReviewState.RUNNING:
+            return False
+        connection.execute(products.delete().where(products.c.review == review))
+        values = {"round": reviews.c.round + 1, "seconds": {}}
+        return apply(state, connection, record, ReviewState.QUEUED, reason, values)
 
 
 def begin(state: State, review: int, step: Step, machine: str) -> bool:
@@ -148,7 +161,7 @@ def fail(state: State, review: int, failure: Failure) -> bool:
 
 
 def finish(state: State, review: int, outcome: Outcome) -> bool:
-    """The last step: result, hazards, reply and the state DONE, all in one transaction.
+    """The last step: result, hazards, replies and the state DONE, all in one transaction.
 
     False if the review was over before, by this very step or by somebody's wish;
     nothing is written then.
@@ -160,14 +173,19 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
         values = {
             "verdict": outcome.verdict,
             "result": outcome.result,
+            "page": outcome.page or None,
             "base": outcome.base,
             "failure": None,
             "next_try": None,
         }
-        silent = stopped(connection, record) if outcome.reply is not None else ""
+        silent = _why_silent(connection, record, outcome)
         reason = f"{outcome.reason}; no reply, as {silent}" if silent else outcome.reason
         if not apply(state, connection, record, ReviewState.DONE, reason, values):
             return False
+        for reply in () if silent else outcome.replies:
+            _put_out(state, connection, record, outcome.verdict, reply)
+        conclude(connection, review, outcome.checks)
+        known = _letters(connection, record)
         connection.execute(hazards.delete().where(hazards.c.review == review))  # of a round before
         for hazard in outcome.hazards:
             connection.execute(
@@ -178,10 +196,9 @@ def finish(state: State, review: int, outcome: Outcome) -> bool:
                     classes=list(hazard.classes),
                     state=hazard.state,
                     patch=hazard.patch,
+                    letter=hazard.letter if hazard.letter in known else "",
                 )
             )
-        if outcome.reply is not None and not silent:
-            _put_out(state, connection, record, outcome)
         connection.execute(products.delete().where(products.c.review == review))
         return True
 
@@ -193,12 +210,29 @@ _FIRST_STATE: Mapping[Dispatch, OutboxState] = {
 }
 
 
-def _put_out(state: State, connection: Connection, record: ReviewRecord, outcome: Outcome) -> None:
-    reply = outcome.reply
-    if reply is None:
-        return
+def _why_silent(connection: Connection, record: ReviewRecord, outcome: Outcome) -> str:
+    """Why none of an outcome's replies is put out; empty if they are."""
+    if not outcome.replies:
+        return ""
+    known = _letters(connection, record)
+    # Divided otherwise than in the round before, they have other names.
+    again = known and record.verdict is outcome.verdict
+    if again and known.isdisjoint(reply.message_id for reply in outcome.replies):
+        return f"{len(known)} before said {outcome.verdict}"
+    return stopped(connection, record)
+
+
+def _letters(connection: Connection, record: ReviewRecord) -> frozenset[str]:
+    """Message-IDs of the review's letters in the outbox."""
+    query = sa.select(outbox.c.message_id).where(outbox.c.review == record.id)
+    return frozenset(connection.scalars(query))
+
+
+def _put_out(
+    state: State, connection: Connection, record: ReviewRecord, verdict: Verdict, reply: Reply
+) -> None:
     first = _FIRST_STATE[reply.dispatch]
-    why = f"verdict {outcome.verdict}" + (f", {reply.why}" if reply.why else "")
+    why = f"verdict {verdict}" + (f", {reply.why}" if reply.why else "")
     if add(
         connection,
         outbox,

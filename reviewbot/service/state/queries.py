@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from reviewbot.service.model import ReviewState, Step
+from reviewbot.service.model import CheckFate, ReviewState, Step
 from reviewbot.service.state import mail, quiet, rows, talk
 from reviewbot.service.state.model import (
     Event,
@@ -21,7 +21,15 @@ from reviewbot.service.state.model import (
     Subject,
 )
 from reviewbot.service.state.store import Connection, State
-from reviewbot.service.state.tables import events, hazards, machines, messages, outbox, reviews
+from reviewbot.service.state.tables import (
+    checks,
+    events,
+    hazards,
+    machines,
+    messages,
+    outbox,
+    reviews,
+)
 
 _LATELY = 200
 """Finished reviews that mean times are taken of."""
@@ -42,6 +50,14 @@ def overview(state: State) -> Overview:
             sources=mail.all_sources(state),
             machines=connection.scalar(sa.select(sa.func.count()).select_from(machines)) or 0,
             shares=quiet.shares(connection),
+            checks=_counts(connection, checks.c.fate),
+            check_trouble=connection.scalar(
+                sa.select(checks.c.reason)
+                .where(checks.c.fate == CheckFate.WAITING, checks.c.reason != "")
+                .order_by(checks.c.next_try.desc())
+                .limit(1)
+            )
+            or "",
         )
 
 
@@ -189,6 +205,19 @@ def result_text(state: State, review: int) -> bytes:
     with state.read() as connection:
         found = connection.scalar(sa.select(reviews.c.result).where(reviews.c.id == review))
     return found or b""
+
+
+def page(state: State, review: int) -> bytes:
+    """A finished review as HTML; empty if there is none."""
+    with state.read() as connection:
+        found = connection.scalar(sa.select(reviews.c.page).where(reviews.c.id == review))
+    return found or b""
+
+
+def head(state: State, review: int) -> str:
+    """Message-ID that a review's series is known by; empty if there is no such review."""
+    with state.read() as connection:
+        return connection.scalar(sa.select(reviews.c.head).where(reviews.c.id == review)) or ""
 
 
 def hazards_of(state: State, review: int) -> tuple[HazardRecord, ...]:

@@ -16,7 +16,7 @@ from reviewbot.service.state.model import (
 )
 from reviewbot.service.state.tables import outbox, reviews
 
-REVIEW = [column for column in reviews.c if column.name not in ("result", "submitted")]
+REVIEW = [column for column in reviews.c if column.name not in ("result", "page", "submitted")]
 
 
 LETTER = [column for column in outbox.c if column.name not in ("mail", "began")]
@@ -54,7 +54,8 @@ def message_record(row: Any) -> MessageRecord:
 
 def hazard_record(row: Any) -> HazardRecord:
     """A row of ``hazards`` as a record."""
-    return HazardRecord(row.hazard, row.kind, tuple(row.classes), row.state, row.patch)
+    classes = tuple(row.classes)
+    return HazardRecord(row.hazard, row.kind, classes, row.state, row.patch, row.letter)
 
 
 def letter(row: Any) -> Letter:

@@ -16,8 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
+from reviewbot.report.check import CheckState
 from reviewbot.service.model import (
     AddressState,
+    CheckFate,
     FailureKind,
     Fate,
     OutboxState,
@@ -128,6 +130,7 @@ reviews = sa.Table(
     sa.Column("base", Words, nullable=False, server_default=""),
     sa.Column("seconds", sa.JSON, nullable=False),
     sa.Column("result", Packed),
+    sa.Column("page", Packed),
 )
 
 messages = sa.Table(
@@ -171,6 +174,7 @@ hazards = sa.Table(
     sa.Column("classes", sa.JSON, nullable=False),
     sa.Column("state", _one_of(ChangeState), nullable=False),
     sa.Column("patch", sa.Integer),
+    sa.Column("letter", Words, nullable=False, server_default=""),
 )
 
 outbox = sa.Table(
@@ -227,11 +231,26 @@ switches = sa.Table(
     sa.Column("at", Moment),
 )
 
+checks = sa.Table(
+    "checks",
+    metadata,
+    _review(primary_key=True),
+    sa.Column("message_id", Words, primary_key=True),
+    sa.Column("patch", sa.Integer, nullable=False),
+    sa.Column("state", _one_of(CheckState), nullable=False),
+    sa.Column("description", Words, nullable=False),
+    sa.Column("fate", _one_of(CheckFate), nullable=False, index=True),
+    sa.Column("reason", Words, nullable=False, server_default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_try", Moment),
+)
+
 commands = sa.Table(
     "commands",
     metadata,
     sa.Column("message_id", Words, primary_key=True),
     _review(index=True),
+    sa.Column("letter", Words, nullable=False, server_default=""),
     sa.Column("author", Words, nullable=False, index=True),
     sa.Column("commands", sa.JSON, nullable=False),
     sa.Column("state", _one_of(CommandState), nullable=False, index=True),

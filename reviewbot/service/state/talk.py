@@ -40,25 +40,33 @@ class Limits:
     """False positives before which the share does not count."""
 
 
-def answered(state: State, references: Iterable[str]) -> ReviewRecord | None:
+def answered(state: State, references: Iterable[str]) -> tuple[ReviewRecord, str] | None:
     """The review that a mail with these references, the nearest first, speaks of.
 
-    They may name our reply, or the series itself.
+    They may name our reply, which then comes with it, or the series itself.
     """
     with state.read() as connection:
         for message_id in references:
             ours = sa.select(outbox.c.review).where(outbox.c.message_id == message_id)
             theirs = sa.select(messages.c.review).where(messages.c.message_id == message_id)
-            number = connection.scalar(ours) or connection.scalar(theirs)
-            if number is not None:
-                return fetch(connection, number)
+            if (number := connection.scalar(ours)) is not None:
+                return fetch(connection, number), message_id
+            if (number := connection.scalar(theirs)) is not None:
+                return fetch(connection, number), ""
     return None
 
 
 def take_down(
-    state: State, message_id: str, review: int, author: str, heard: Heard, raw: bytes
+    state: State,
+    message_id: str,
+    about: tuple[ReviewRecord, str],
+    author: str,
+    heard: Heard,
+    raw: bytes,
 ) -> bool:
     """Keep a mail with commands until it is known whether it is genuine; False if it is known.
+
+    It is ``about`` what :func:`answered` says.
 
     Another copy of one that was ignored is looked at anew: what a list had changed on its
     way, or somebody else had posted under that name, may come unchanged by another way.
@@ -66,7 +74,8 @@ def take_down(
     first = CommandState.IGNORED if heard.objection else CommandState.HEARD
     now = state.clock.now()
     values = {
-        "review": review,
+        "review": about[0].id,
+        "letter": about[1],
         "author": author,
         "commands": msgspec.to_builtins(heard.commands),
         "state": first,
@@ -181,6 +190,8 @@ def _do(
         return quiet.stop(state, connection, record, by)
     if one.verb is Verb.FALSE_POSITIVE:
         query = hazards.select().where(hazards.c.review == record.id).order_by(hazards.c.id)
+        if command.letter:
+            query = query.where(hazards.c.letter.in_(("", command.letter)))
         reported = tuple(map(hazard_record, connection.execute(query)))
         marked = quiet.mark(state, connection, record.list, reported, one.reason, by)
         muted = quiet.mute_if_due(state, connection, record.list, limits.share, limits.least)

@@ -81,10 +81,10 @@ def _judge(state: State, command: CommandRecord, desk: Desk) -> Role | str:
     role = _role(command, record, desk)
     if role is None:
         return "its author may not give commands here"
-    if why := objection(raw, desk.resolve):
-        return why
     if desk.thread is None:
         return "no archive is configured to ask for its copy (service.archive)"
+    if why := objection(raw, desk.resolve):
+        return why
     try:
         return differs(raw, command.message_id, desk.thread) or role
     except TooBig as error:

@@ -11,8 +11,8 @@ from reviewbot.config import Config
 from reviewbot.kernel.maintainers import Section, maintainers_of, read_maintainers
 from reviewbot.kernel.repository import Repository
 from reviewbot.series.addresses import canonical
-from reviewbot.series.fetch import fetch_thread
 from reviewbot.service._protocol import Setup
+from reviewbot.service.archive import archive_of
 from reviewbot.service.state import mail
 from reviewbot.service.state.model import ReviewRecord
 from reviewbot.service.state.store import State
@@ -43,10 +43,8 @@ def desk_of(
 
 
 def _thread(config: Config) -> Thread | None:
-    server, contact = config.service.archive, config.sender.contact
-    if not server:
-        return None
-    return lambda message_id: fetch_thread(message_id, server=server, contact=contact)
+    server = config.service.archive
+    return archive_of(config, server).thread if server else None
 
 
 class _Maintainers:

@@ -51,6 +51,8 @@ class CommandRecord:
     message_id: str
     review: int
     """The one that it is about."""
+    letter: str
+    """Message-ID of our reply that it answers; empty if it answers the series."""
     author: str
     """The address in its From, canonical; not known to be true before it is obeyed."""
     commands: tuple[Command, ...]

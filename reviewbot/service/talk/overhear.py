@@ -27,7 +27,7 @@ def overhear(state: State, message: Received, raw: bytes) -> bool:
     if heard is None:
         return False
     nearest = dict.fromkeys((post.in_reply_to, *reversed(post.references[-NEAREST:])))
-    record = talk.answered(state, filter(None, nearest))
-    if record is None:
+    about = talk.answered(state, filter(None, nearest))
+    if about is None:
         return False
-    return talk.take_down(state, post.message_id, record.id, author_in(raw), heard, raw)
+    return talk.take_down(state, post.message_id, about, author_in(raw), heard, raw)

@@ -24,9 +24,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from reviewbot.series.fetch import FetchLimits
+from reviewbot.service.archive import Archive
 from reviewbot.service.log import silent
 from reviewbot.service.model import Fate, OutboxState
-from reviewbot.service.posting.archive import Archive
 from reviewbot.service.posting.postman import Office, Postman
 from reviewbot.service.posting.smtp import Server, Smtp
 from reviewbot.service.sources.account import Account

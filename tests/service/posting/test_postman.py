@@ -11,8 +11,9 @@ import pytest
 
 from reviewbot.errors import ConfigError, UsageError
 from reviewbot.series.fetch import FetchLimits
+from reviewbot.service.archive import Archive
 from reviewbot.service.model import AddressState, Fate, OutboxState
-from reviewbot.service.posting.archive import Archive, next_delay
+from reviewbot.service.posting.archive import has, next_delay
 from reviewbot.service.posting.local import Directory
 from reviewbot.service.posting.parcel import Answers, Lost, Parcel, Proceed, Withheld, all_of
 from reviewbot.service.posting.signing import Signer
@@ -214,7 +215,7 @@ def test_what_the_archive_has_is_not_sent_again(
             b"\nDate:", b"\nIn-Reply-To: <" + sent.message_id.encode() + b">\nDate:"
         )
         inbox.add("kvm", [answer])  # somebody refers to it: it is still not there
-        assert not archive.has(sent.message_id)
+        assert not has(archive, sent.message_id)
         inbox.add("kvm", [sent.mail])
         clock.forward(121)
         man.round()

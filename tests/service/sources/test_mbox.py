@@ -253,17 +253,17 @@ def test_mboxrd_gives_back_what_went_in(bodies: list[list[str]]) -> None:
         escaped = [f">{x}" if x.lstrip(">").startswith("From ") else x for x in text.split("\n")]
         box += entry(mail(number, "\n".join(escaped)))
     file = cast(BinaryIO, BytesIO(box))
-    found = list(entries(file, 0))
+    found = list(entries(file, "x"))
     assert [each.raw for each in found] == [mail(n, text) for n, text in enumerate(texts)]
     assert [each.last for each in found] == [False] * (len(texts) - 1) + [True]
     # From each message on it reads the same.
-    assert all(list(entries(file, e.start)) == found[n:] for n, e in enumerate(found))
+    assert all(list(entries(file, "x", e.start)) == found[n:] for n, e in enumerate(found))
 
 
 @given(st.binary(max_size=400), st.integers(0, 400))
 def test_any_bytes_are_read_to_their_end(junk: bytes, offset: int) -> None:
     file = cast(BinaryIO, BytesIO(SEPARATOR + junk))
-    found = list(entries(file, min(offset, len(junk)) or 0))
+    found = list(entries(file, "x", min(offset, len(junk)) or 0))
     assert all(each.start < each.end <= len(SEPARATOR + junk) for each in found)
 
 

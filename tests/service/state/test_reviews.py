@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,9 @@ from reviewbot.errors import UsageError
 from reviewbot.locking.model import Verdict
 from reviewbot.service.model import FailureKind, OutboxState, ReviewState, Step
 from reviewbot.service.state import mail, progress, queries, reviews, transitions
-from reviewbot.service.state.model import Failure, ReviewRecord
+from reviewbot.service.state.model import Failure, Outcome, ReviewRecord
 from reviewbot.service.state.store import State
+from reviewbot.service.state.tables import outbox
 from reviewbot.service.state.transitions import IllegalTransition
 from tests.service.support import HAZARD, START, HandClock, group, outcome, received
 
@@ -79,6 +81,54 @@ def test_a_review_from_its_first_mail_to_its_reply(state: State, clock: HandCloc
         ("", "waiting", "verdict removed"),
     ]
     assert queries.story(state, "reply-1@example.org") == queries.story(state, done.head)
+
+
+def two_letters(*message_ids: str, verdict: Verdict = Verdict.REMOVED) -> Outcome:
+    """A finished review whose replies each tell of a hazard of their own."""
+    one = outcome()
+    return replace(
+        one,
+        verdict=verdict,
+        replies=tuple(replace(one.replies[0], message_id=each) for each in message_ids),
+        hazards=tuple(
+            replace(HAZARD, hazard=f"h{number}", letter=each)
+            for number, each in enumerate(message_ids)
+        ),
+    )
+
+
+def test_all_letters_of_a_review_are_put_out_at_once(state: State) -> None:
+    record = running(state)
+    assert progress.finish(state, record.id, two_letters("1@example.org", "2@example.org"))
+    assert not progress.finish(state, record.id, two_letters("3@example.org"))
+    assert [one.message_id for one in queries.letters(state)] == ["1@example.org", "2@example.org"]
+    story = queries.story(state, "2@example.org")
+    assert story is not None
+    assert [one.letter for one in story.hazards] == ["1@example.org", "2@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("again", "verdict", "put_out"),
+    [
+        (("1@example.org", "2@example.org"), Verdict.REMOVED, ["2@example.org"]),
+        (("3@example.org",), Verdict.REMOVED, []),
+        (("3@example.org",), Verdict.INTRODUCED, ["3@example.org"]),
+    ],
+)
+def test_a_round_more_says_nothing_twice(
+    state: State, again: tuple[str, ...], verdict: Verdict, put_out: list[str]
+) -> None:
+    record = running(state)
+    progress.finish(state, record.id, two_letters("1@example.org", "2@example.org"))
+    with state.write() as connection:
+        tried = outbox.c.message_id == "1@example.org"
+        connection.execute(outbox.update().where(tried).values(attempts=1, state=OutboxState.SENT))
+        done = transitions.fetch(connection, record.id)
+        reviews.queue_again(state, connection, done, "retest")
+    assert [one.message_id for one in queries.letters(state)] == ["1@example.org"]
+    progress.begin(state, record.id, Step.FETCH, "m1")
+    assert progress.finish(state, record.id, two_letters(*again, verdict=verdict))
+    assert [one.message_id for one in queries.letters(state)] == ["1@example.org", *put_out]
 
 
 def test_steps_that_run_twice_change_nothing_the_second_time(state: State) -> None:

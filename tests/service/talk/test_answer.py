@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reviewbot.errors import TreeError, UsageError
-from reviewbot.locking.model import ChangeState
+from reviewbot.locking.model import ChangeState, Verdict
 from reviewbot.series.errors import NotFound, TooBig, UnreachableError
 from reviewbot.series.fetch import fetch_thread
 from reviewbot.series.mailbox import mbox_entry
@@ -29,10 +29,11 @@ from reviewbot.service.state import (
     reviews,
     sending,
     talk,
+    transitions,
 )
 from reviewbot.service.state.model import ReviewRecord
 from reviewbot.service.state.store import State
-from reviewbot.service.state.tables import outbox
+from reviewbot.service.state.tables import hazards, outbox
 from reviewbot.service.talk.answer import Desk, answer_all
 from reviewbot.service.talk.model import CommandRecord, CommandState
 from tests.service.support import HAZARD, START, HandClock, group, outcome, received
@@ -246,7 +247,11 @@ def test_without_an_archive_nothing_is_obeyed(kvm: List) -> None:
     raw = kvm.genuine()
     line = Line((Arrival(raw, "1"),))
     poll(kvm.state, line, Scope({}), kvm, limit=10, go_on=lambda: True)
-    assert answer_all(kvm.state, replace(kvm.desk, thread=None), kvm) == 0
+
+    def ask(name: str) -> bytes | None:
+        raise AssertionError("nobody is asked in vain")
+
+    assert answer_all(kvm.state, replace(kvm.desk, thread=None, resolve=ask), kvm) == 0
     assert kvm.became()[0] is IGNORED
 
 
@@ -409,6 +414,28 @@ def test_a_false_positive_is_remembered(kvm: List) -> None:
     assert quiet.marked(kvm.state) == (found,)
     assert quiet.marked(kvm.state, "kvm") == (found,)
     assert quiet.marked(kvm.state, "net") == ()
+
+
+def test_of_several_letters_the_one_answered_is_meant(kvm: List) -> None:
+    first, second = "reply-1@example.org", "reply-2@example.org"
+    with kvm.state.write() as connection:
+        connection.execute(hazards.update().values(letter=first))
+    made = outcome(second)
+    with kvm.state.write() as connection:
+        record = transitions.fetch(connection, 1)
+        reviews.queue_again(kvm.state, connection, record, "retest")
+    progress.begin(kvm.state, 1, Step.FETCH, "m1")
+    two = tuple(
+        replace(HAZARD, hazard=name, state=ChangeState.INTRODUCED, letter=letter)
+        for name, letter in (("h", first), ("i", second))
+    )
+    assert progress.finish(kvm.state, 1, replace(made, verdict=Verdict.INTRODUCED, hazards=two))
+    (share,) = queries.overview(kvm.state).shares
+    assert share.posted == 1  # the second letter waits
+    kvm.say(kvm.genuine(WRONG, 1, to=second))
+    assert [one.hazard for one in quiet.marked(kvm.state)] == ["i"]
+    kvm.say(kvm.genuine(WRONG, 2, to="k-1@example.org"))
+    assert [one.hazard for one in quiet.marked(kvm.state)] == ["h", "i"]
 
 
 def test_too_many_mute_their_list(kvm: List) -> None:
