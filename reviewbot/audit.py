@@ -27,7 +27,7 @@ from reviewbot.locking.trees import consult
 from reviewbot.locking.view import View
 from reviewbot.report.audit import Audit
 from reviewbot.report.explain import Explanation, explanation
-from reviewbot.review import Options, applied, base_of, changed_trees, words_of
+from reviewbot.review import Options, applied, base_of, changed_trees
 from reviewbot.series.model import Series
 
 _SHOWN_IDS = 6
@@ -183,7 +183,7 @@ def explain_in_series(identity: str, series: Series, options: Options) -> Explan
             trees, files = changed_trees(scratch, base, application)
 
             def ask(views: Sequence[View]) -> Explanation:
-                hazards = compare(views, files, words_of(series)).hazards
+                hazards = compare(views, files, series.words).hazards
                 one = _only(identity, {h.id: h for h in hazards if matches(h.id, identity)})
                 if one is None:
                     raise UsageError(f"the review of this series has no hazard {identity!r}")

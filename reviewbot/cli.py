@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from reviewbot import __version__, config, doctor
-from reviewbot.cli_audit import audit, explain
+from reviewbot.cli_audit import RevOption, audit, explain
 from reviewbot.cli_mail import lint_mail
 from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
@@ -39,20 +39,23 @@ from reviewbot.report.page import render_page
 from reviewbot.report.reply import checked, render_reply, render_text
 from reviewbot.report.sarif import review_sarif
 from reviewbot.review import known_of, review_range, review_series
-from reviewbot.series.open import open_series
 from reviewbot.terminal import (
+    BaseOption,
     ConfigOption,
     JsonOption,
+    LoreOption,
+    SarifOption,
     TreeOption,
     options_for,
     options_of,
     print_table,
     progress_bars,
     say,
+    series_of,
     tree_of,
     write_file,
 )
-from reviewbot.wiring import index_settings, sender_of, series_limits
+from reviewbot.wiring import index_settings, sender_of
 
 LATER = {
     "b4-check": "reviewbot.cli_faces",
@@ -127,13 +130,8 @@ def review(
         str | None,
         typer.Option("--range", metavar="A..B", help="Review commits of the tree instead."),
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(metavar="REV", help="Apply here, whatever the series says."),
-    ] = None,
-    lore: Annotated[
-        str | None, typer.Option(metavar="URL", help="Public-inbox server for message-ids.")
-    ] = None,
+    base: BaseOption = None,
+    lore: LoreOption = None,
     no_prerequisites: Annotated[
         bool,
         typer.Option(
@@ -148,10 +146,7 @@ def review(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page with the lock graph and the source."),
     ] = None,
-    sarif_file: Annotated[
-        Path | None,
-        typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0."),
-    ] = None,
+    sarif_file: SarifOption = None,
     as_json: JsonOption = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Say on standard error what was looked at.")
@@ -177,13 +172,7 @@ def review(
             result = review_range(range_, options)
         else:
             locate(options.tree)  # a wrong --tree is said before the network is asked
-            opened = open_series(
-                series or "",
-                lore=lore or settings.lore.url,
-                limits=series_limits(settings),
-                stdin=sys.stdin.buffer,
-                contact=settings.sender.contact,
-            )
+            opened = series_of(settings, series or "", lore)
             options = options_for(
                 settings, options, opened, server=lore, prerequisites=not no_prerequisites
             )
@@ -243,7 +232,7 @@ def graph(
         ),
     ],
     tree: TreeOption = None,
-    rev: Annotated[str, typer.Option(metavar="REV", help="Revision of the tree.")] = "HEAD",
+    rev: RevOption = "HEAD",
     as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:
@@ -269,7 +258,7 @@ def graph(
 @app.command("index")
 def index_command(
     tree: TreeOption = None,
-    rev: Annotated[str, typer.Option(metavar="REV", help="Revision to read.")] = "HEAD",
+    rev: RevOption = "HEAD",
     as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -18,18 +17,18 @@ from reviewbot.report.audit import Audit, render_audit
 from reviewbot.report.explain import render_explanation
 from reviewbot.report.jsonout import dump
 from reviewbot.report.sarif import sarif
-from reviewbot.series.open import open_series
 from reviewbot.terminal import (
     ConfigOption,
     JsonOption,
+    SarifOption,
     TreeOption,
     options_for,
     options_of,
     progress_bars,
     say,
+    series_of,
     write_file,
 )
-from reviewbot.wiring import series_limits
 
 RevOption = Annotated[str, typer.Option(metavar="REV", help="Revision of the tree.")]
 
@@ -58,10 +57,7 @@ def audit(
     limit: Annotated[
         int, typer.Option(metavar="N", min=0, help="List at most N hazards; 0 lists all.")
     ] = 50,
-    sarif_file: Annotated[
-        Path | None,
-        typer.Option("--sarif", metavar="FILE", help="Write them as SARIF 2.1.0 instead of text."),
-    ] = None,
+    sarif_file: SarifOption = None,
     as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:
@@ -146,12 +142,6 @@ def explain(
         if series is None:
             result = explain_in_tree(identity, rev, paths or (), options)
         else:
-            opened = open_series(
-                series,
-                lore=settings.lore.url,
-                limits=series_limits(settings),
-                stdin=sys.stdin.buffer,
-                contact=settings.sender.contact,
-            )
+            opened = series_of(settings, series)
             result = explain_in_series(identity, opened, options_for(settings, options, opened))
     say(dump(result.to_dict()) if as_json else render_explanation(result), nl=False)

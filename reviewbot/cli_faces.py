@@ -36,26 +36,22 @@ from reviewbot.series.model import Series
 from reviewbot.series.open import open_series
 from reviewbot.service.patchwork_check import post_checks, server_of
 from reviewbot.terminal import (
+    BaseOption,
     ConfigOption,
     JsonOption,
+    LoreOption,
     TreeOption,
     options_for,
     options_of,
     progress_bars,
     say,
+    series_of,
     tree_of,
 )
 from reviewbot.wiring import sender_of, series_limits
 
 app = typer.Typer()
-BaseOption = Annotated[
-    str | None, typer.Option("--base", metavar="REV", help="Apply here, whatever the series says.")
-]
 _MAX_TRACKING = 16 * 1024 * 1024
-LoreOption = Annotated[
-    str | None,
-    typer.Option("--lore", metavar="URL", help="Public-inbox server for message-ids."),
-]
 
 
 class _TrackedSeries(msgspec.Struct, rename="kebab"):
@@ -181,13 +177,7 @@ def patchwork_check(
     """
     settings = config.load(config_file)
     server = None if dry_run else server_of(settings)  # said before anything takes long
-    opened = open_series(
-        series,
-        lore=lore or settings.lore.url,
-        limits=series_limits(settings),
-        stdin=sys.stdin.buffer,
-        contact=settings.sender.contact,
-    )
+    opened = series_of(settings, series, lore)
     result = _review(opened, settings, tree, base, lore)
     found = checks(result)
     link = _link(settings.patchwork, result)

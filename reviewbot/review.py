@@ -69,22 +69,13 @@ def settle_base(series: Series, options: Options) -> Base:
         return base_of(series, repository, options)
 
 
-def try_series(series: Series, base: Base, options: Options) -> Application:
-    """The second step: whether the series goes on, patch by patch."""
-    with (
-        Repository.open(options.tree, options.mirror) as repository,
-        Scratch(repository) as scratch,
-    ):
-        return applied(repository, scratch, series, base, options)
-
-
 def review_on(
     series: Series, base: Base, options: Options, application: Application | None = None
 ) -> Review:
     """The third step: compare the locking on *base* with that after the series.
 
-    *application* is what :func:`try_series` gave. Its trees are gone with the process
-    that made them, so a series that did go on is applied again.
+    *application* is what :func:`applied`, the second step, gave. Its trees are gone
+    with the process that made them, so a series that did go on is applied again.
     """
     if application is not None and not _can_be_checked(application):
         return _not_applied(series, base, application)
@@ -148,7 +139,7 @@ def _check(
         return Comparison(Verdict.CLEAN, reason, (), (), Stats()), Excerpts()
 
     def ask(views: Sequence[View]) -> tuple[Comparison, Excerpts]:
-        found = compare(views, files, words_of(series))
+        found = compare(views, files, series.words)
         return found, excerpts(found.hazards, views[0].source, views[-1].source)
 
     return consult(scratch, options.settings, options.progress, trees, ask)
@@ -173,11 +164,6 @@ def known_of(hazard: Hazard) -> Known:
     """Where a hazard of a review is, for who asks about it later."""
     spots = dict.fromkeys((site.file, site.function) for site in hazard.sites)
     return Known(hazard.kind, hazard.classes, tuple(spots))
-
-
-def words_of(series: Series) -> str:
-    """What the series says about itself."""
-    return series.words
 
 
 def _can_be_checked(application: Application) -> bool:

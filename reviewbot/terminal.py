@@ -24,6 +24,7 @@ from reviewbot.locking import index
 from reviewbot.report.clean import one_line
 from reviewbot.review import Options
 from reviewbot.series.model import Prerequisite, Series
+from reviewbot.series.open import open_series
 from reviewbot.series.prerequisites import PrerequisiteLimits, find_prerequisites
 from reviewbot.wiring import apply_limits, index_settings, mirror_of, series_limits
 
@@ -37,6 +38,17 @@ TreeOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Configuration file to use instead of yours."),
+]
+BaseOption = Annotated[
+    str | None, typer.Option("--base", metavar="REV", help="Apply here, whatever the series says.")
+]
+LoreOption = Annotated[
+    str | None,
+    typer.Option("--lore", metavar="URL", help="Public-inbox server for message-ids."),
+]
+SarifOption = Annotated[
+    Path | None,
+    typer.Option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -99,6 +111,17 @@ def _branch_of(settings: config.Config, series: Series) -> str:
     sent = {each.address.lower().replace("@", ".") for each in (*series.head.to, *series.head.cc)}
     lists = settings.list.values()
     return next((each.branch for each in lists if each.address.replace("@", ".") in sent), "")
+
+
+def series_of(settings: config.Config, source: str, lore: str | None = None) -> Series:
+    """The series that the command line names; ``-`` is standard input."""
+    return open_series(
+        source,
+        lore=lore or settings.lore.url,
+        limits=series_limits(settings),
+        stdin=sys.stdin.buffer,
+        contact=settings.sender.contact,
+    )
 
 
 @contextmanager

@@ -15,17 +15,18 @@ from reviewbot.config_service import RemoteConfig
 from reviewbot.errors import ExitStatus, TreeError, UsageError
 from reviewbot.kernel.mirror import Mirror
 from reviewbot.kernel.model import Application, ApplyState, Base, BaseHow, PrerequisiteState
+from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.index import Settings
 from reviewbot.locking.model import ChangeState, HazardKind, Verdict
 from reviewbot.locking.primitives import builtin
 from reviewbot.report.model import Review
 from reviewbot.review import (
     Options,
+    applied,
     review_on,
     review_range,
     review_series,
     settle_base,
-    try_series,
 )
 from reviewbot.series.assemble import assemble
 from reviewbot.series.model import Finding, Prerequisite, Reference, ReferenceKind, Series
@@ -280,6 +281,15 @@ def test_the_same_review_twice_is_the_same(options: Options, sample_patches: Pat
     assert one == two
 
 
+def tried(series: Series, base: Base, options: Options) -> Application:
+    """The second step, as a process of its own takes it."""
+    with (
+        Repository.open(options.tree, options.mirror) as repository,
+        Scratch(repository) as scratch,
+    ):
+        return applied(repository, scratch, series, base, options)
+
+
 def posted(value: Any) -> Any:
     """A value as another process receives it."""
     return msgspec.json.decode(msgspec.json.encode(value), type=type(value))
@@ -293,7 +303,7 @@ def test_the_steps_apart_give_the_same_review(
     options = replace(options, base=base)
     series = posted(seed(sample_patches, name))
     settled = posted(settle_base(series, options))
-    application = posted(try_series(series, settled, options))
+    application = posted(tried(series, settled, options))
     assert (type(settled), type(application)) == (Base, Application)
     apart = posted(review_on(series, settled, options, application)).to_dict()
     whole = review_series(series, options).to_dict()
@@ -318,7 +328,7 @@ def test_steps_with_prerequisites(options: Options, author: Kernel) -> None:
     assert review_series(series, options).verdict is Verdict.DOES_NOT_APPLY
     options = replace(options, prerequisites=(posted(found),))
     base = posted(settle_base(series, options))
-    application = posted(try_series(series, base, options))
+    application = posted(tried(series, base, options))
     assert application.state is ApplyState.APPLIED
     assert application.start != base.tree
     assert [each.state for each in application.prerequisites] == [PrerequisiteState.APPLIED]
@@ -341,7 +351,7 @@ def test_a_conflict_goes_through_the_steps(options: Options, author: Kernel) -> 
     author.git("branch", "with-quiet", "topic~1")
     options = replace(options, tree=author.path, base="origin/master")
     base = settle_base(series, options)
-    application = posted(try_series(series, base, options))
+    application = posted(tried(series, base, options))
     review = review_on(series, base, options, application)
     assert review.verdict is Verdict.DOES_NOT_APPLY
     assert application.conflict is not None
@@ -358,7 +368,7 @@ def test_a_lists_branch_may_be_a_remotes(options: Options, author: Kernel, tmp_p
     options = replace(options, branch="kvm/next", mirror=mirror)
     base = posted(settle_base(upper, options))
     assert (base.describe, base.how) == ("kvm/next", BaseHow.BLOBS)
-    application = posted(try_series(upper, base, options))
+    application = posted(tried(upper, base, options))
     assert review_on(upper, base, options, application).verdict is Verdict.CLEAN
     other = replace(upper, patches=(replace(upper.patches[0], blobs=()),))
     assert settle_base(other, options).how is BaseHow.BRANCH

@@ -177,6 +177,11 @@ def node_name(what: str, cls: str) -> str:
     return f"{what} {cls}"
 
 
+def _may_sleep(point: Point) -> bool:
+    """Whether the arguments of a call let it sleep."""
+    return any(_MAY_SLEEP.search(argument) for argument in point.args)
+
+
 def _sleep(point: Point) -> Action:
     """The action of a call that may sleep, and waits for no lock."""
     return Action("", "sleep", "", "write", point.line, point.name, "", False, "", True)
@@ -400,6 +405,8 @@ class _FileLinker:
                 action = self._primitive(function, point, primitive)
                 if action is not None:
                     new.append(actions.setdefault(action, len(actions)))
+                if primitive.role is Role.OPAQUE and _may_sleep(point):
+                    new.append(actions.setdefault(_sleep(point), len(actions)))
             if primitive is None or primitive.follow:
                 for action in self._called(function, point):
                     new.append(actions.setdefault(action, len(actions)))
@@ -486,7 +493,7 @@ class _FileLinker:
 
     def _called(self, function: Function, point: Point) -> Iterable[Action]:
         """What a call does to an object it is handed, and whether its arguments let it sleep."""
-        if any(_MAY_SLEEP.search(argument) for argument in point.args):
+        if _may_sleep(point):
             yield _sleep(point)
         effects = self._lookup(point.name)
         if effects is None:

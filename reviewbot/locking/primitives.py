@@ -36,6 +36,7 @@ class Role(StrEnum):
     QUEUE = "queue"
     QUEUE_ALLOC = "queue-alloc"
     CALL = "call"
+    OPAQUE = "opaque"
 
 
 RESULT = -2
@@ -121,7 +122,7 @@ class Primitives(Mapping[str, Primitive]):
         self.flow_names = frozenset(
             entry.name
             for entry in self._by_name.values()
-            if (entry.role not in (Role.SLEEP, Role.SIGNAL) or entry.drops >= 0)
+            if (entry.role not in (Role.SLEEP, Role.SIGNAL, Role.OPAQUE) or entry.drops >= 0)
             and not (entry.role is Role.WAIT and entry.object)
         )
         """Calls whose order within a function matters; the others only need the call graph."""
@@ -210,7 +211,7 @@ def _entries(table: Mapping[str, Any], where: str) -> Iterable[Primitive]:
         yield Primitive(name=name, role=role, header=table.get("header", ""), arg=place, **rest)
 
 
-_ABOUT_NOTHING = frozenset({Role.SLEEP, Role.QUEUE_ALLOC, Role.CALL})
+_ABOUT_NOTHING = frozenset({Role.SLEEP, Role.QUEUE_ALLOC, Role.CALL, Role.OPAQUE})
 
 
 def _check(table: Mapping[str, Any], names: list[Any], role: Role, where: str) -> None:

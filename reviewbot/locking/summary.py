@@ -73,7 +73,7 @@ def primitive_effects(primitive: Primitive) -> Effects | None:
     if primitive.role is Role.HELD:
         return Effects(holds=(Effect(lock, primitive.lock or "lock", primitive.mode),))
     if primitive.drops >= 0:
-        return Effects(drops=(f"${primitive.drops}",))
+        return Effects(drops=(f"${primitive.drops}{primitive.below}",))
     if primitive.role in (
         Role.WAIT, Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC, Role.CALL,
     ):  # fmt: skip

@@ -226,6 +226,23 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
         "\tspin_lock(&d->slock);\n\td->buf = kmalloc(32, GFP_KERNEL);\n\tspin_unlock(&d->slock);",
         "\tspin_lock(&d->slock);\n\td->buf = kmalloc(32, GFP_ATOMIC);\n\tspin_unlock(&d->slock);",
     ),
+    "a pool that may wait": in_kernel(
+        Kind.SLEEP_IN_ATOMIC, "struct dev.slock", "refill",
+        "void refill(struct dev *d)\n{\n@@\n}\n",
+        "\tspin_lock(&d->slock);\n\td->buf = mempool_alloc(d->pool, GFP_KERNEL);\n"
+        "\tspin_unlock(&d->slock);",
+        "\tspin_lock(&d->slock);\n\td->buf = mempool_alloc(d->pool, GFP_ATOMIC);\n"
+        "\tspin_unlock(&d->slock);",
+    ),
+    "an array that allocates under another lock": in_kernel(
+        Kind.SLEEP_IN_ATOMIC, "struct dev.slock", "store_add",
+        "struct store { struct xarray ids; };\n"
+        "void store_add(struct store *s, struct dev *d)\n{\n@@\n}\n",
+        "\tspin_lock(&d->slock);\n\t__xa_insert(&s->ids, d->id, d, GFP_KERNEL);\n"
+        "\tspin_unlock(&d->slock);",
+        "\tspin_lock(&d->slock);\n\t__xa_insert(&s->ids, d->id, d, GFP_ATOMIC);\n"
+        "\tspin_unlock(&d->slock);",
+    ),
     "the framework calls back": in_kernel(
         Kind.RECURSIVE_LOCK, LOCK, "dev_resume>usb_reset", RESET,
         "\tmutex_lock(&d->lock);\n\tusb_reset(bound);\n\tmutex_unlock(&d->lock);",
@@ -380,6 +397,54 @@ void refill(struct dev *d, bool wait)
 	d->buf = kmalloc(32, GFP_NOWAIT);
 	spin_unlock(&d->slock);
 	d->buf = kmalloc(32, GFP_KERNEL);
+}
+""",
+    "freed after a grace period that is not awaited": """
+#define kfree_rcu(ptr, rhf) kvfree_call_rcu(&(ptr)->rhf, ptr)
+void kvfree_call_rcu(struct rcu_head *head, void *ptr)
+{
+	if (!head)
+		synchronize_rcu();
+}
+void dev_drop(struct dev *d)
+{
+	spin_lock(&d->slock);
+	kfree_rcu(d->buf, rcu);
+	spin_unlock(&d->slock);
+}
+""",
+    "a pool that is asked not to wait": """
+void *mempool_alloc(mempool_t *pool, gfp_t gfp)
+{
+	gfp_t first = gfp & ~__GFP_IO;
+
+	if (!(first & __GFP_DIRECT_RECLAIM))
+		return NULL;
+	schedule_timeout(5 * HZ);
+	return pool->free;
+}
+void refill(struct dev *d)
+{
+	spin_lock(&d->slock);
+	d->buf = mempool_alloc(d->pool, GFP_ATOMIC);
+	spin_unlock(&d->slock);
+}
+""",
+    "an array that gives back its lock to allocate": """
+#define xa_lock(xa)	spin_lock(&(xa)->xa_lock)
+#define xa_unlock(xa)	spin_unlock(&(xa)->xa_lock)
+struct xarray {
+	spinlock_t xa_lock;
+};
+struct store {
+	struct xarray ids;
+};
+int store_add(struct store *s, struct dev *d)
+{
+	xa_lock(&s->ids);
+	int ret = __xa_insert(&s->ids, d->id, d, GFP_KERNEL);
+	xa_unlock(&s->ids);
+	return ret;
 }
 """,
     "a sysfs file that removes another": SHOW.replace(
