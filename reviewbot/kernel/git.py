@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Running git as a child that cannot be talked into anything.
 
-Every git of this program runs on a private bare repository made by
-:func:`private_repository`, never with the user's repository as its git
-directory: that one's configuration (aliases, filters, fsmonitor, hooks,
-includes, promisor remotes) is therefore not even read.  Its objects are reached
-through ``objects/info/alternates``, which holds data only.
+Every git of this program, but for the one that :func:`user_settings` asks, runs on
+a private bare repository made by :func:`private_repository`, never with the user's
+repository as its git directory: that one's configuration (aliases, filters,
+fsmonitor, hooks, includes, promisor remotes) is therefore not even read.  Its
+objects are reached through ``objects/info/alternates``, which holds data only.
 
 The environment is built from nothing, so an inherited ``GIT_*`` variable
 (``GIT_DIR``, ``GIT_EXTERNAL_DIFF``, ``GIT_CONFIG_PARAMETERS``, …) has no effect.

@@ -77,7 +77,7 @@ def server_of(config: Config) -> Server:
     own = config.patchwork
     for name in ("url", "project", "token_file"):
         if not getattr(own, name):
-            raise ConfigError(f"patchwork.{name} is not configured; --dry-run posts nothing")
+            raise ConfigError(f"patchwork.{name} is not configured: nothing can be posted")
     return Server(
         url=own.url,
         project=own.project,
