@@ -37,7 +37,7 @@ class Ways(Edges):
             self._feasibility = Feasibility(self.view)
         actor = self.view.detail(leg.path[-1])
         last = frozenset(
-            action.call
+            (action.call, action.line)
             for action in (actor.actions if actor is not None else ())
             if (action.node or SLEEP) == leg.target and action.blocks
         )
