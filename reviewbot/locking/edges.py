@@ -154,7 +154,7 @@ class Edges:
             return
         seen: set[tuple[str, int]] = set()
         for target in use.target:
-            number = target if isinstance(target, int) else self._number(target)
+            number = target if isinstance(target, int) else self.view.callable_number(target)
             if number is None:
                 continue
             number = self._current(number)
@@ -174,12 +174,6 @@ class Edges:
                     continue
                 seen.add((name, bits & (READ | SLEEPS)))
                 yield name, tuple(reversed(reach.path(int(actors[place])))), bits
-
-    def _number(self, virtual: str) -> int | None:
-        number = self.view.store.callable_number(virtual)
-        if number is None and self.view.overlay is not None:
-            number = self.view.overlay.callables.get(virtual)
-        return number
 
     def _current(self, number: int) -> int:
         overlay = self.view.overlay
@@ -318,7 +312,7 @@ class Edges:
         """The callees of a use as this tree numbers them."""
         out: list[int] = []
         for target in use.target:
-            number = target if isinstance(target, int) else self._number(target)
+            number = target if isinstance(target, int) else self.view.callable_number(target)
             if number is not None:
                 out.append(self._current(number))
         return out

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
+from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import (
     CONTEXT,
     FEW_CANDIDATES,
@@ -340,6 +341,8 @@ class Finder(Ways):
     def _usable(self, way: Leg, target_read: bool, leg: Leg) -> bool:
         held = self.view.node(way.held)
         if held is None:
+            return False
+        if not all(one_family(self.view, node, leg, way) for node in (leg.held, leg.target)):
             return False
         if way.function == CONTEXT:
             return self.near(way, leg.function, *leg.path)
