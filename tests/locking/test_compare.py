@@ -375,3 +375,32 @@ def test_an_unknown_lock_is_counted_and_no_hazard(lab: Lab) -> None:
     comparison = lab.review(PLAIN, closers(body, other))
     assert comparison.hazards == ()
     assert comparison.stats.unknown_locks == 2
+
+
+def test_what_is_reached_far_down_may_be_called_close_by(lab: Lab) -> None:
+    """That another lock of the class is taken far below does not hide who takes this one."""
+    text = """
+static void lock_it(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+static void climb(struct dev *d)
+{
+	lock_it(d->parent);
+}
+static void query(struct dev *d)
+{
+	climb(d);
+@@
+}
+void dev_ioctl(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	query(d);
+	mutex_unlock(&d->lock);
+}
+"""
+    bad, good = (one(text.replace("@@", body)) for body in ("\tlock_it(d);", "\tbare(d);"))
+    hazard = of_kind(lab.review(bad, good), HazardKind.RECURSIVE_LOCK)
+    assert [(site.via, site.state.value) for site in hazard.sites] == [("query", "removed")]
