@@ -242,10 +242,10 @@ class Edges:
             total = 0
             path = leg.path if leg.function != CONTEXT else leg.path[1:]
             at = self.spot(leg.function if leg.function != CONTEXT else leg.path[0])[0]
-            for number in path:
-                ref = self.view.function(number)
+            refs = [self.view.function(number) for number in path]
+            for before, ref in zip((True, *refs), refs, strict=False):
                 if ref is None:
-                    total += THROUGH_STRUCT
+                    total += THROUGH_STRUCT if before is not None else 0
                 elif not (ref.macro or (ref.static and ref.file.endswith(".h"))):
                     total += _step(at, ref.file)
                     at = ref.file
