@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
+from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.model import ChangeState, HazardKind
 from reviewbot.locking.view import View
 
@@ -68,9 +69,10 @@ class SiteState:
 class History:
     """The trees of a series, looked at for the functions that it changes."""
 
-    def __init__(self, views: Sequence[View], changed: set[Spot]) -> None:
+    def __init__(self, views: Sequence[View], changed: set[Spot], limits: Limits = UNASKED) -> None:
         """*views* are the trees before the series and after each patch."""
         self._views = views
+        self._limits = limits
         self._changed = changed
         self._homes = {path for path, _ in changed}
         self._between: dict[int, Snapshot] = {}
@@ -80,7 +82,7 @@ class History:
         self.first, self.last = (self._snapshot(finder) for finder in finders)
 
     def _finder(self, view: View) -> Finder:
-        return Finder(view, view.directories(self._homes))
+        return Finder(view, view.directories(self._homes), self._limits)
 
     def _snapshot(self, finder: Finder) -> Snapshot:
         own = numbers(finder.view, self._changed)

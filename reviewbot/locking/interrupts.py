@@ -36,8 +36,6 @@ from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
 _SPINNING = frozenset({"spinlock", "rwlock"})
-MAX_WAY = 7
-"""Cost of the way from a handler to the lock (see :meth:`Edges.cost`)."""
 UP = 5
 """Calls followed up to a function that is known to run in a task."""
 
@@ -106,7 +104,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
                 continue
             if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
                 continue
-            if edges.cost(way) <= MAX_WAY and _is_ours(edges, way, function):
+            if edges.cost(way) <= edges.limits.interrupt and _is_ours(edges, way, function):
                 ways.append((edges.cost(way), way))
     ways.sort(key=lambda entry: (entry[0], entry[1].held))
     for _, way in ways:

@@ -404,3 +404,43 @@ void dev_ioctl(struct dev *d)
     bad, good = (one(text.replace("@@", body)) for body in ("\tlock_it(d);", "\tbare(d);"))
     hazard = of_kind(lab.review(bad, good), HazardKind.RECURSIVE_LOCK)
     assert [(site.via, site.state.value) for site in hazard.sites] == [("query", "removed")]
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [("fix a deadlock in ioctl", Verdict.REMOVED), ("tidy up", Verdict.CLEAN)],
+)
+def test_a_long_proof_is_for_who_speaks_of_locking(lab: Lab, claim: str, verdict: Verdict) -> None:
+    ladder = "".join(
+        f"void step_{n}(struct dev *d)\n{{\n\tstep_{n + 1}(d);\n}}\n" for n in range(5)
+    )
+    parts = [part for part in re.split(r"(?=void step_)", ladder) if part]
+    files = {f"lib/{number}/step.c": part for number, part in enumerate(parts)}
+    core = """
+void step_5(struct dev *d)
+{
+	mutex_lock(&first);
+	mutex_unlock(&first);
+}
+void dev_ioctl(struct dev *d)
+{
+	mutex_lock(&second);
+@@
+	mutex_unlock(&second);
+}
+void dev_read(struct dev *d)
+{
+	mutex_lock(&first);
+	mutex_lock(&second);
+	mutex_unlock(&second);
+	mutex_unlock(&first);
+}
+"""
+    bad, good = (files | one(core.replace("@@", body)) for body in ("\tstep_0(d);", "\tbare(d);"))
+    comparison = lab.review(bad, good, claim=claim)
+    assert comparison.verdict is verdict
+    if comparison.hazards:
+        assert comparison.hazards[0].grade.value == "conditional"
+        assert "many calls" in comparison.hazards[0].condition
+    back = lab.review(good, bad, claim=claim)
+    assert back.verdict is Verdict.CLEAN, "what a series brings needs a short proof"
