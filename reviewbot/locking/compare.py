@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,11 +21,13 @@ from reviewbot.locking.describe import Describer
 from reviewbot.locking.grade import condition, grade
 from reviewbot.locking.history import EVERY, History, SiteKey, SiteState, still_there, wiring
 from reviewbot.locking.legs import Finding, Spot
+from reviewbot.locking.limits import ASKED
 from reviewbot.locking.link import LinkedFunction
 from reviewbot.locking.model import (
     ChangeState,
     Comparison,
     Evidence,
+    Grade,
     Hazard,
     HazardKind,
     Site,
@@ -39,6 +42,12 @@ _CLAIM = re.compile(
     r"|scheduling while atomic|invalid (wait )?context|missing \w*unlock|unbalanced"
     r"|double \w*unlock|leak\w* \w*lock",
     re.I,
+)
+_SPEAKS = re.compile(r"lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bhung\b|\bhang", re.I)
+"""Words of a series that may mend locking: it is looked at again, for longer proofs."""
+_FAR = (
+    "The proof leads through many calls; it is shown because the series speaks of locking and"
+    " takes the hazard away."
 )
 MAX_REMAINING = 12
 """Sites listed of a hazard that stays in the files a series changes."""
@@ -81,9 +90,12 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     started = time.monotonic()
     paths = frozenset(files)
     changed = touched_functions(views, paths)
-    history = History(views, changed)
-    hazards = tuple(_hazards(history, paths))
+    hazards = tuple(_hazards(History(views, changed), paths))
     reported, verdict, reason = judge(hazards, claim)
+    if verdict is Verdict.CLEAN and _SPEAKS.search(claim) is not None:
+        gone = [h for h in _hazards(History(views, changed, ASKED), paths) if _only_gone(h)]
+        if gone:
+            reported, verdict, reason = judge([_far_fetched(h) for h in gone], claim)
     return Comparison(
         verdict=verdict,
         reason=reason,
@@ -91,6 +103,18 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
         changed=tuple(sorted(changed)),
         stats=_stats(views, changed, time.monotonic() - started),
     )
+
+
+def _only_gone(hazard: Hazard) -> bool:
+    """Whether a series takes sites of a hazard away, and brings none."""
+    states = {site.state for site in hazard.sites}
+    return ChangeState.REMOVED in states and ChangeState.INTRODUCED not in states
+
+
+def _far_fetched(hazard: Hazard) -> Hazard:
+    """A hazard with a proof that is believed only since the series speaks of such things."""
+    condition = f"{hazard.condition} {_FAR}".strip()
+    return replace(hazard, grade=Grade.CONDITIONAL, condition=condition)
 
 
 def touched_functions(views: Sequence[View], files: frozenset[str]) -> set[Spot]:

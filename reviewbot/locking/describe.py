@@ -156,9 +156,8 @@ class Describer:
         shown = callee
         if self._view.function(path[place]) is None:
             indirect = callee
-            shown = callee.removeprefix(OPS)
-            if place + 1 < len(path):
-                shown = self._view.callable_name(path[place + 1])
+            real = (n for n in path[place:] if self._view.function(n) is not None)
+            shown = self._view.callable_name(next(real, path[place])).removeprefix(OPS)
         field = callee.rsplit(".", 1)[-1] if indirect else callee
         number = line or self._view.call_line(caller, field)
         return Step(ref.name, ref.file, number, shown, "", indirect)

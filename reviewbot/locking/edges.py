@@ -29,13 +29,12 @@ from reviewbot.locking.graph import (
     sleeps,
 )
 from reviewbot.locking.legs import Leg, Spot
+from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.link import OPS, Action, LinkedFunction, Taken, Use
 from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.view import View
 
-DEPTH = 7
-"""Calls followed from where a lock is held to where the wait is."""
 MAX_WAYS = 24
 """Ways kept from one lock to another: those of the subsystem first, then the shortest."""
 IN_FILE, IN_DIRECTORY, ELSEWHERE = 1, 2, 3
@@ -51,6 +50,7 @@ class Edges:
     view: View
     home: Ids
     """Directories whose functions are meant by calls through a struct."""
+    limits: Limits = UNASKED
     _ups: dict[tuple[int, bool], Reach] = field(default_factory=dict)
     _downs: dict[int, Reach] = field(default_factory=dict)
     _into: dict[tuple[int, bool], dict[int, list[Leg]]] = field(default_factory=dict)
@@ -75,7 +75,9 @@ class Edges:
 
     def down(self, function: int) -> Reach:
         if function not in self._downs:
-            self._downs[function] = self.view.graph.reach_down([function], DEPTH, self.home)
+            self._downs[function] = self.view.graph.reach_down(
+                [function], self.limits.depth, self.home
+            )
         return self._downs[function]
 
     def _up(self, node: int, writers_only: bool) -> Reach:
@@ -86,7 +88,9 @@ class Edges:
             keep = (flags & BLOCKS) != 0
             if writers_only:
                 keep &= (flags & READ) == 0
-            self._ups[key] = self.view.graph.reach_up(actors[keep].tolist(), DEPTH, self.home)
+            self._ups[key] = self.view.graph.reach_up(
+                actors[keep].tolist(), self.limits.depth, self.home
+            )
         return self._ups[key]
 
     def leading_to(self, node: int, writers_only: bool) -> dict[int, list[Leg]]:
@@ -154,7 +158,7 @@ class Edges:
             return
         seen: set[tuple[str, int]] = set()
         for target in use.target:
-            number = target if isinstance(target, int) else self._number(target)
+            number = target if isinstance(target, int) else self.view.callable_number(target)
             if number is None:
                 continue
             number = self._current(number)
@@ -174,12 +178,6 @@ class Edges:
                     continue
                 seen.add((name, bits & (READ | SLEEPS)))
                 yield name, tuple(reversed(reach.path(int(actors[place])))), bits
-
-    def _number(self, virtual: str) -> int | None:
-        number = self.view.store.callable_number(virtual)
-        if number is None and self.view.overlay is not None:
-            number = self.view.overlay.callables.get(virtual)
-        return number
 
     def _current(self, number: int) -> int:
         overlay = self.view.overlay
@@ -248,10 +246,10 @@ class Edges:
             total = 0
             path = leg.path if leg.function != CONTEXT else leg.path[1:]
             at = self.spot(leg.function if leg.function != CONTEXT else leg.path[0])[0]
-            for number in path:
-                ref = self.view.function(number)
+            refs = [self.view.function(number) for number in path]
+            for before, ref in zip((True, *refs), refs, strict=False):
                 if ref is None:
-                    total += THROUGH_STRUCT
+                    total += THROUGH_STRUCT if before is not None else 0
                 elif not (ref.macro or (ref.static and ref.file.endswith(".h"))):
                     total += _step(at, ref.file)
                     at = ref.file
@@ -318,7 +316,7 @@ class Edges:
         """The callees of a use as this tree numbers them."""
         out: list[int] = []
         for target in use.target:
-            number = target if isinstance(target, int) else self._number(target)
+            number = target if isinstance(target, int) else self.view.callable_number(target)
             if number is not None:
                 out.append(self._current(number))
         return out

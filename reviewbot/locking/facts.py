@@ -31,6 +31,7 @@ from reviewbot.locking.declarations import (
     variables,
 )
 from reviewbot.locking.expressions import split_arguments
+from reviewbot.locking.pointers import Handed, handed_on, kept, may_take_functions, pointers_among
 from reviewbot.locking.source import (
     Cut,
     Lines,
@@ -42,7 +43,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 3
+VERSION = 4
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 
@@ -60,6 +61,9 @@ class FieldSet(msgspec.Struct, frozen=True, array_like=True):
     type: str
     chain: str
     function: str
+    """A function of the file, ``$n`` for the parameter n, or a member: ``attr->open``."""
+    source: str = ""
+    """Declared type of the first word of such a member."""
 
 
 class Function(msgspec.Struct, frozen=True, array_like=True):
@@ -80,6 +84,7 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     """Functions of this file that are mentioned but not called: callbacks handed on."""
     indirect: tuple[IndirectCall, ...]
     sets: tuple[FieldSet, ...]
+    hands: tuple[Handed, ...]
     annotations: tuple[str, ...]
     """``__must_hold(x)`` and its kin, as written."""
     flows: tuple[Flow, ...] = ()
@@ -200,6 +205,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
         function, bad = _function(code, cut, lines, local_names, vocabulary)
         functions.append(function)
         errors += bad
+    _add_kept(code, cuts, functions)
     for macro in _callers_among(clean, macros):
         functions.append(_macro(clean, macro, lines, vocabulary))
     functions.extend(_guards(code, lines))
@@ -293,12 +299,46 @@ def _function(
         refs=b" ".join(sorted(refs)).decode("latin-1"),
         indirect=tuple(receivers),
         sets=tuple(sets),
+        hands=_hands(code, cut, body, refs),
         annotations=annotations,
         flows=body_flow.flows,
         locals=dict(body_flow.locals),
         opaque=body_flow.opaque,
     )
     return function, body_flow.errors
+
+
+def _hands(code: bytes, cut: Cut, body: bytes, refs: AbstractSet[bytes]) -> tuple[Handed, ...]:
+    """The calls that are given a function of the file, or a parameter that may be one."""
+    own = _own_pointers(code, cut)
+    return tuple(handed_on(body, refs, own)) if refs or own else ()
+
+
+def _own_pointers(code: bytes, cut: Cut) -> dict[bytes, str]:
+    text = code[cut.params[0] : cut.params[1]]
+    return pointers_among(parameters(text)) if may_take_functions(text) else {}
+
+
+def _add_kept(code: bytes, cuts: tuple[Cut, ...], functions: list[Function]) -> None:
+    """Add what the members that the file calls are set to: parameters, other members."""
+    members = {
+        call.chain.rpartition(">")[2].rpartition(".")[2]
+        for function in functions
+        for call in function.indirect
+    }
+    for place, chain, source in kept(code, cuts, sorted(members)):
+        cut = cuts[place]
+        own = _own_pointers(code, cut)
+        if source not in own and not (b"->" in source or b"." in source):
+            continue
+        types = _declared_types(code[cut.params[0] : cut.end])
+        roots = [_WORD.match(text) for text in (chain, source)]
+        kinds = [types.get(root[0], "") if root is not None else "" for root in roots]
+        what = own.get(source) or source.decode("latin-1")
+        entry = FieldSet(kinds[0], chain.decode("latin-1"), what, kinds[1])
+        functions[place] = msgspec.structs.replace(
+            functions[place], sets=(*functions[place].sets, entry)
+        )
 
 
 class _BodyFlow(NamedTuple):
@@ -481,7 +521,7 @@ def _top_level_commas(text: bytes) -> list[bytes]:
 def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str]) -> Function:
     """A function-like macro, read as a function with untyped parameters."""
     calls, _ = _calls(_macro_body(clean, macro))
-    names = {call.decode("latin-1") for call in calls}
+    names = {call.decode("latin-1") for call in calls} - {macro.name}  # no macro expands itself
     flow = _BodyFlow(params=tuple((name, "") for name in macro.params))
     if worth_a_flow(names, vocabulary):
         flow = _flow_of_macro(clean, macro, lines)
@@ -493,10 +533,11 @@ def _macro(clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str
         returns=_macro_type(_macro_body(clean, macro)),
         macro=True,
         params=flow.params,
-        calls=" ".join(sorted(names - {macro.name})),
+        calls=" ".join(sorted(names)),
         refs="",
         indirect=(),
         sets=(),
+        hands=(),
         annotations=(),
         flows=flow.flows,
         locals=dict(flow.locals),
@@ -563,6 +604,7 @@ def _guard_function(name: str, action: str, line: int) -> Function:
         refs="",
         indirect=(),
         sets=(),
+        hands=(),
         annotations=(),
         flows=body.flows,
         locals=body.locals,

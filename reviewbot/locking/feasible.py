@@ -21,6 +21,8 @@ from reviewbot.locking.view import View
 
 Edge = tuple[int, int]
 """(caller, callee)."""
+Calls = frozenset[tuple[str, int]]
+"""(name, line) of calls; line 0 for any."""
 NOWHERE = -1
 _CALLED = re.compile(r"\w+(?=\s*\()")
 
@@ -32,7 +34,7 @@ class Feasibility:
     view: View
     _read: dict[int, Function | None] = field(default_factory=dict)
 
-    def stuck(self, path: Sequence[int], args: Sequence[str], last: frozenset[str]) -> Edge | None:
+    def stuck(self, path: Sequence[int], args: Sequence[str], last: Calls) -> Edge | None:
         """The call of *path* that is not made if ``path[0]`` is called with *args*.
 
         *last* names what the end of the path calls; ``(n, NOWHERE)`` stands for such a call.
@@ -43,7 +45,7 @@ class Feasibility:
         if self.view.function(path[0]) is None:  # what stands behind a member gets its arguments
             return self.stuck(path[1:], args, last)
         rest = path[1:]
-        names = frozenset({self._called(rest[0])}) if rest else last
+        names = frozenset({(self._called(rest[0]), 0)}) if rest else last
         function = self._function(path[0])
         if function is None:
             return None
@@ -71,14 +73,16 @@ class Feasibility:
         ref = self.view.function(number)
         if ref is None or ref.macro:
             return None
-        text = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
+        body = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
+        text = "\n" * (ref.line - 1) + body  # for the lines to be those of the file
         facts = read_facts(text.encode("latin-1", "replace"), frozenset(_CALLED.findall(text)))
         return next((f for f in facts.functions if f.name == ref.name and f.flows), None)
 
 
-def _calls(event: Event, names: frozenset[str]) -> bool:
-    """Whether an event calls one of *names*, be it through a struct."""
-    return event.name in names or event.name.replace("->", ".").rpartition(".")[2] in names
+def _calls(event: Event, calls: Calls) -> bool:
+    """Whether an event is one of *calls*, be it through a struct."""
+    names = (event.name, event.name.replace("->", ".").rpartition(".")[2])
+    return any((name, line) in calls for name in names for line in (0, event.line))
 
 
 def _events(flow: Flow) -> Iterator[Event]:

@@ -222,8 +222,10 @@ def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
         collect(function, numbering, rows)
     first = linked.functions[0].id if linked.functions else None
     for entry in linked.ops:
-        source = entry.function if first is None else first  # a file may be but a table
-        rows.calls.append((numbering.callable(OPS + entry.field), entry.function, source))
+        callee = entry.function
+        number = callee if isinstance(callee, int) else numbering.callable(callee)
+        source = number if first is None else first  # a file may be but a table
+        rows.calls.append((numbering.callable(OPS + entry.field), number, source))
     for registration in linked.registrations:
         if registration.node == _PROCESS:
             continue  # nearly everything, and it interrupts nobody
@@ -565,6 +567,7 @@ class Graph:
         caller, callee = self.callees(frontier) if down else self.callers(frontier)
         origin, found = (caller, callee) if down else (callee, caller)
         meant = ~self._wide(caller) | np.isin(self._place[callee], home)
+        meant |= (self._place[caller] < 0) & (self._place[callee] < 0)  # set from another member
         if not down:
             meant |= self._callers_of(caller) <= FEW_CALLERS
         for one, other in barred:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
 
-from reviewbot.locking.edges import DEPTH, action_bits, bits_of
+from reviewbot.locking.edges import action_bits, bits_of
+from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import (
     CONTEXT,
     FEW_CANDIDATES,
@@ -33,15 +34,9 @@ from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import builtin
 from reviewbot.locking.ways import Ways
 
-ATOMIC_DEPTH = 3
-"""Calls from an atomic section to a sleep in other files: deep down almost everything sleeps."""
-MAX_COST = 14
-"""Cost of the calls in both halves of a cycle; a longer proof convinces nobody."""
 MAX_FILE_COST = 6
-"""The same for a cycle through the files of debugfs, proc or sysfs."""
+"""Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""
 FILES = frozenset({"debugfs", "proc", "sysfs"})
-MAX_WAY_BACK = 17
-"""Cost of the way from a driver through its framework back to the driver."""
 MAX_THIRDS = 40
 """Locks held over taking one, up to which cycles of three are looked for."""
 NEAR = 2
@@ -119,14 +114,14 @@ class Finder(Ways):
             for name, (_, actor, bits) in self.nearest(down).items()
             if name in nodes
         ]
-        up = self.view.graph.reach_up([function], DEPTH, self.home)
+        up = self.view.graph.reach_up([function], self.limits.depth, self.home)
         held, holder, callee, bits_ = self.view.graph.held_into(up.ids())
         rows = sorted(rows_of(held, holder, callee, bits_), key=lambda row: up.distance[row[2]])
         for a, f, c, held_bits in rows[:MAX_HOLDERS]:
             name = self.view.node_name(a)
             above = tuple(up.path(c))  # from the callee down to the function itself
             for target, below, bits in targets:
-                if len(above) + len(below) - 1 <= DEPTH:
+                if len(above) + len(below) - 1 <= self.limits.depth:
                     yield from self._close(
                         Leg(name, target, f, (*above, *below[1:])), held_bits, bits
                     )
@@ -234,11 +229,14 @@ class Finder(Ways):
         home = self.spot(first)[0]
         path = leg.path if leg.function != CONTEXT else leg.path[1:]
         refs = [self.view.function(number) for number in path]
-        calls = [ref for ref in refs if ref is None or not ref.macro]
-        if any(ref is None for ref in calls):
+        if any(ref is None for ref in refs):
             return False
-        own_file = all(ref is not None and ref.file == home for ref in calls)
-        return len(calls) <= (DEPTH if own_file else ATOMIC_DEPTH)
+        files = [ref.file for ref in refs if ref is not None and not ref.macro]
+        if all(file == home for file in files):
+            return len(files) <= self.limits.depth
+        stays = (directory_of(file) == directory_of(home) for file in files)
+        own = sum(takewhile(bool, stays))
+        return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls
 
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
@@ -276,7 +274,7 @@ class Finder(Ways):
         that lock: the same one, unless the driver handles two objects at once.  A fault
         on user memory comes back to the file system whose file is mapped there.
         """
-        if leg.function < 0 or self.cost(leg) > MAX_WAY_BACK:
+        if leg.function < 0 or self.cost(leg) > self.limits.back:
             return False
         actor = self.view.function(leg.path[-1])
         if actor is None:
@@ -313,7 +311,7 @@ class Finder(Ways):
         only of what stands close by.
         """
         files = leg.target.partition(" ")[0] in FILES or way.target.partition(" ")[0] in FILES
-        return MAX_FILE_COST if files else MAX_COST
+        return MAX_FILE_COST if files else self.limits.cycle
 
     def _by_a_third(
         self, leg: Leg, other: int, back: dict[int, list[Leg]], target: int
@@ -340,6 +338,8 @@ class Finder(Ways):
     def _usable(self, way: Leg, target_read: bool, leg: Leg) -> bool:
         held = self.view.node(way.held)
         if held is None:
+            return False
+        if not all(one_family(self.view, node, leg, way) for node in (leg.held, leg.target)):
             return False
         if way.function == CONTEXT:
             return self.near(way, leg.function, *leg.path)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
+from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.model import ChangeState, HazardKind
 from reviewbot.locking.view import View
 
@@ -21,6 +22,8 @@ SiteKey = tuple[Spot, str]
 
 EVERY = 8
 """Patches up to which the trees are asked one by one, the last first."""
+FAR = 4
+"""Calls from which on it is all one how many they are."""
 _KEPT = 4
 """Trees between the ends that are kept in memory."""
 
@@ -66,9 +69,10 @@ class SiteState:
 class History:
     """The trees of a series, looked at for the functions that it changes."""
 
-    def __init__(self, views: Sequence[View], changed: set[Spot]) -> None:
+    def __init__(self, views: Sequence[View], changed: set[Spot], limits: Limits = UNASKED) -> None:
         """*views* are the trees before the series and after each patch."""
         self._views = views
+        self._limits = limits
         self._changed = changed
         self._homes = {path for path, _ in changed}
         self._between: dict[int, Snapshot] = {}
@@ -78,7 +82,7 @@ class History:
         self.first, self.last = (self._snapshot(finder) for finder in finders)
 
     def _finder(self, view: View) -> Finder:
-        return Finder(view, view.directories(self._homes))
+        return Finder(view, view.directories(self._homes), self._limits)
 
     def _snapshot(self, finder: Finder) -> Snapshot:
         own = numbers(finder.view, self._changed)
@@ -160,10 +164,12 @@ def wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]
 def volatile(
     finders: Sequence[Finder], found: Sequence[dict[Spot, list[int]]], changed: set[Spot]
 ) -> dict[Spot, frozenset[str]]:
-    """For each function the nodes that it does not block on in every tree.
+    """For each function the nodes that it does not block on in every tree, as many calls away.
 
-    All of them if it is not run from the same places in every tree; and what it waits for
-    itself, since the condition on which it does may be another.
+    Far down nearly everything blocks on nearly everything, so what a change adds close by
+    may be there already.  All of them if the function is not run from the same places in
+    every tree; and what it waits for itself, since the condition on which it does may be
+    another.
     """
     out: dict[Spot, frozenset[str]] = {}
     for spot in changed:
@@ -171,16 +177,22 @@ def volatile(
             frozenset(_effects(finder, own.get(spot, ())))
             for finder, own in zip(finders, found, strict=True)
         ]
-        every = frozenset[str]().union(*sets)
+        every = frozenset[tuple[str, int]]().union(*sets)
         wirings = {
             tuple(wiring(finder.view, number) for number in own.get(spot, ()))
             for finder, own in zip(finders, found, strict=True)
         }
-        out[spot] = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
+        here = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
+        out[spot] = frozenset(node for node, _ in here)
         for finder, own in zip(finders, found, strict=True):
             out[spot] |= {node for n in own.get(spot, ()) for node in finder.waits_of(n)}
     return out
 
 
-def _effects(finder: Finder, functions: Iterable[int]) -> set[str]:
-    return {name for number in functions for name in finder.effects(number)}
+def _effects(finder: Finder, functions: Iterable[int]) -> set[tuple[str, int]]:
+    """What *functions* block on, each with the number of calls that lead there."""
+    return {
+        (name, min(distance, FAR))
+        for number in functions
+        for name, (distance, _, _) in finder.nearest(finder.down(number)).items()
+    }

@@ -36,8 +36,6 @@ from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
 _SPINNING = frozenset({"spinlock", "rwlock"})
-MAX_WAY = 7
-"""Cost of the way from a handler to the lock (see :meth:`Edges.cost`)."""
 UP = 5
 """Calls followed up to a function that is known to run in a task."""
 
@@ -63,7 +61,7 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
     for number, action in enumerate(detail.actions):
         if action.kind not in _SPINNING or not action.blocks or action.node in seen:
             continue
-        closed = _closed(detail, number, action)
+        closed = _closed(edges.view, detail, number, action)
         closing = _interrupter(edges, function, action, closed)
         if closing is not None:
             seen.add(action.node)
@@ -76,14 +74,14 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _closed(detail: LinkedFunction, number: int, action: Action) -> int:
+def _closed(view: View, detail: LinkedFunction, number: int, action: Action) -> int:
     """What cannot come in between once *action* has taken its lock."""
     closed = masked(action.kind, action.irq)
     for use in detail.uses:
         if use.action == number:
             for taken in use.held:
                 closed |= masked(taken.kind, taken.irq)
-                if taken.entry and taken.kind not in ("mutex", "rwsem"):
+                if taken.entry and not _lets_sleep(view, taken.node, taken.kind):
                     closed |= IRQ_OFF | BH_OFF  # how the caller took it is not known here
     return closed
 
@@ -106,7 +104,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
                 continue
             if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
                 continue
-            if edges.cost(way) <= MAX_WAY and _is_ours(edges, way, function):
+            if edges.cost(way) <= edges.limits.interrupt and _is_ours(edges, way, function):
                 ways.append((edges.cost(way), way))
     ways.sort(key=lambda entry: (entry[0], entry[1].held))
     for _, way in ways:
@@ -193,13 +191,13 @@ def _holds_what_sleeps(view: View, function: int) -> bool:
     """Whether *function* holds a lock that only a task can take: a mutex, a semaphore."""
     detail = view.detail(function)
     held = {t.node: t.kind for use in (detail.uses if detail is not None else ()) for t in use.held}
-    return any(
-        kind in SLEEPING or (kind == "lock" and _sleeps(view, n)) for n, kind in held.items()
-    )
+    return any(_lets_sleep(view, node, kind) for node, kind in held.items())
 
 
-def _sleeps(view: View, name: str) -> bool:
-    """Whether taking a lock may sleep: an assertion that it is held does not say its kind."""
+def _lets_sleep(view: View, name: str, kind: str) -> bool:
+    """Whether only a task can hold a lock; an assertion that it is held does not say its kind."""
+    if kind != "lock":
+        return kind in SLEEPING
     node = view.node(name)
     return node is not None and bool((view.graph.actors_on(node)[1] & SLEEPS).any())
 

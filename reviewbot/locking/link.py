@@ -34,6 +34,7 @@ from reviewbot.locking.summary import argument_of, summarize, table_effects
 from reviewbot.locking.symbols import (
     UNKNOWN,
     Classifier,
+    FunctionRef,
     Place,
     Symbols,
     resolve_function,
@@ -135,10 +136,13 @@ class Queue(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OpsEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A function in a table: ``struct file_operations.open`` may be *function*."""
+    """A function in a table: ``struct file_operations.open`` may be *function*.
+
+    Or whatever stands in another member, or is given as an argument (:func:`argument_node`).
+    """
 
     field: str
-    function: int
+    function: Target
 
 
 class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
@@ -168,6 +172,12 @@ _LAST_MEMBER = re.compile(r"\s*(?:->|\.)\s*\w+$")
 def context_node(context: Running) -> str:
     """The node of a context that callbacks run in: ``softirq context``."""
     return f"{context.value} context"
+
+
+def argument_node(callee: FunctionRef, position: str | int) -> str:
+    """What is given to a function as one of its arguments, without the prefix :data:`OPS`."""
+    name = f"{callee.file}:{callee.name}" if callee.static else callee.name
+    return f"argument {position} of {name}()"
 
 
 def node_name(what: str, cls: str) -> str:
@@ -631,14 +641,47 @@ class _FileLinker:
                 for number in functions:
                     self._called_back(owner, number)
                     yield OpsEntry(owner, number)
-        for function in self._facts.functions:
+        for place, function in enumerate(self._facts.functions):
             for assigned in function.sets:
                 owner = self._classifier.owner_of(assigned.chain, function.locals, assigned.type)
-                if owner:
-                    for target in self._own_or_global(assigned.function):
-                        self._called_back(owner, target)
-                        self._handles(owner, assigned, function, target)
-                        yield OpsEntry(owner, target)
+                if not owner:
+                    continue
+                if (other := self._elsewhere(assigned, function, place)) and other != owner:
+                    yield OpsEntry(owner, OPS + other)
+                for target in self._own_or_global(assigned.function):
+                    self._called_back(owner, target)
+                    self._handles(owner, assigned, function, target)
+                    yield OpsEntry(owner, target)
+            yield from self._handed(function, place)
+
+    def _elsewhere(self, assigned: FieldSet, function: Function, place: int) -> str:
+        """The argument or the other member that a member is set to; empty for a function."""
+        if assigned.function.startswith("$"):
+            return argument_node(self._own_ref(function, place), assigned.function[1:])
+        if assigned.function.isidentifier():
+            return ""
+        return self._classifier.owner_of(assigned.function, function.locals, assigned.source)
+
+    def _handed(self, function: Function, place: int) -> Iterable[OpsEntry]:
+        """Functions that are given to callees, which keep them for others to call."""
+        for handed in function.hands:
+            if handed.callee in self._primitives:
+                continue
+            for ref in resolve_function(handed.callee, self._file, self._symbols):
+                if ref.macro:
+                    continue
+                node = argument_node(ref, handed.position)
+                if handed.function.startswith("$"):
+                    own = self._own_ref(function, place)
+                    yield OpsEntry(node, OPS + argument_node(own, handed.function[1:]))
+                for target in self._own_or_global(handed.function):
+                    yield OpsEntry(node, target)
+
+    def _own_ref(self, function: Function, place: int) -> FunctionRef:
+        return FunctionRef(
+            self._ids[place], function.name, self._file, function.line, function.static,
+            function.macro, function.returns, None,
+        )  # fmt: skip
 
     def _called_back(self, member: str, function: int) -> None:
         """Note what a framework holds when it calls *member*, and where that runs."""

@@ -58,7 +58,10 @@ def _typed_path(alias: str, locals_: Mapping[str, Local]) -> bool:
     if root is None or re.fullmatch(r"[\w.>\-\[\]]+", alias) is None:
         return False
     local = locals_.get(root[0])
-    return local is None or local.type.rstrip("*") not in ("", "void")
+    if local is None:
+        return True
+    number = root[0] == alias and not local.type.endswith("*")  # a handler's unsigned long
+    return not number and local.type.rstrip("*") not in ("", "void")
 
 
 def _balanced(text: str) -> bool:

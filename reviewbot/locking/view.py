@@ -272,6 +272,13 @@ class View:
                     return name
         return self.store.callable_name(number) or ""
 
+    def callable_number(self, virtual: str) -> int | None:
+        """The number of a virtual callee; None if nothing calls it or stands there."""
+        number = self.store.callable_number(virtual)
+        if number is None and self.overlay is not None:
+            number = self.overlay.callables.get(virtual)
+        return number
+
     def detail(self, number: int) -> LinkedFunction | None:
         if self.overlay is not None and number in self.overlay.refs:
             return self.overlay.details.get(number)

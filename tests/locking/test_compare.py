@@ -375,3 +375,72 @@ def test_an_unknown_lock_is_counted_and_no_hazard(lab: Lab) -> None:
     comparison = lab.review(PLAIN, closers(body, other))
     assert comparison.hazards == ()
     assert comparison.stats.unknown_locks == 2
+
+
+def test_what_is_reached_far_down_may_be_called_close_by(lab: Lab) -> None:
+    """That another lock of the class is taken far below does not hide who takes this one."""
+    text = """
+static void lock_it(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+static void climb(struct dev *d)
+{
+	lock_it(d->parent);
+}
+static void query(struct dev *d)
+{
+	climb(d);
+@@
+}
+void dev_ioctl(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	query(d);
+	mutex_unlock(&d->lock);
+}
+"""
+    bad, good = (one(text.replace("@@", body)) for body in ("\tlock_it(d);", "\tbare(d);"))
+    hazard = of_kind(lab.review(bad, good), HazardKind.RECURSIVE_LOCK)
+    assert [(site.via, site.state.value) for site in hazard.sites] == [("query", "removed")]
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [("fix a deadlock in ioctl", Verdict.REMOVED), ("tidy up", Verdict.CLEAN)],
+)
+def test_a_long_proof_is_for_who_speaks_of_locking(lab: Lab, claim: str, verdict: Verdict) -> None:
+    ladder = "".join(
+        f"void step_{n}(struct dev *d)\n{{\n\tstep_{n + 1}(d);\n}}\n" for n in range(5)
+    )
+    parts = [part for part in re.split(r"(?=void step_)", ladder) if part]
+    files = {f"lib/{number}/step.c": part for number, part in enumerate(parts)}
+    core = """
+void step_5(struct dev *d)
+{
+	mutex_lock(&first);
+	mutex_unlock(&first);
+}
+void dev_ioctl(struct dev *d)
+{
+	mutex_lock(&second);
+@@
+	mutex_unlock(&second);
+}
+void dev_read(struct dev *d)
+{
+	mutex_lock(&first);
+	mutex_lock(&second);
+	mutex_unlock(&second);
+	mutex_unlock(&first);
+}
+"""
+    bad, good = (files | one(core.replace("@@", body)) for body in ("\tstep_0(d);", "\tbare(d);"))
+    comparison = lab.review(bad, good, claim=claim)
+    assert comparison.verdict is verdict
+    if comparison.hazards:
+        assert comparison.hazards[0].grade.value == "conditional"
+        assert "many calls" in comparison.hazards[0].condition
+    back = lab.review(good, bad, claim=claim)
+    assert back.verdict is Verdict.CLEAN, "what a series brings needs a short proof"

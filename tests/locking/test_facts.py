@@ -392,6 +392,11 @@ def test_adding_flows_to_any_text(text: bytes, name: str) -> None:
     assert add_flows(read_facts(text, frozenset()), text, {name}) == read_facts(text, {name})
 
 
+def test_a_macro_that_names_itself_calls_the_function() -> None:
+    text = b"#define f() f(1)\n"
+    assert read_facts(text, {"f"}) == add_flows(read_facts(text, frozenset()), text, {"f"})
+
+
 def test_a_guard_is_a_callee_at_both_ends() -> None:
     function = function_of("int f(void)\n{\n\tguard(mutex)(&a);\n\treturn g();\n}\n")
     assert {"guard", "g"} <= callees(function)

@@ -32,7 +32,7 @@ static const struct dev_ops dev_ops = {
 	.wait = wait,
 };
 """
-LAST = frozenset({"flush_work"})
+LAST = frozenset({("flush_work", 0)})
 
 
 def number(view: View, name: str) -> int:
@@ -90,3 +90,14 @@ def test_what_is_not_found_in_the_source_is_possible(lab: Lab) -> None:
         assert asked.stuck([stop, halt], ("d", "false"), LAST) is None
         assert asked.stuck([stop], ("d", "false"), LAST) is None
         assert asked.stuck([], (), LAST) is None
+
+
+def test_of_two_calls_of_one_name_the_line_tells(lab: Lab) -> None:
+    body = "\tflush_work(&d->other);\n\tif (sync)\n\t\tflush_work(&d->work);"
+    with lab.views(one(STOP.replace("@@", body))) as (view,):
+        wait = number(view, "wait")
+        lines = view.lines("drivers/dev/core.c")
+        at = lines.index("\t\tflush_work(&d->work);") + 1
+        asked = Feasibility(view)
+        assert asked.stuck([wait], ("d", "false"), frozenset({("flush_work", at)})) is not None
+        assert asked.stuck([wait], ("d", "false"), frozenset({("flush_work", at - 2)})) is None

@@ -178,3 +178,19 @@ def test_what_a_framework_calls_elsewhere_is_somebody_elses(
     with lab.views(files) as (view,):
         hits = list(inversions(edges_of(view), number(view, "state_show")))
         assert [hit.classes for hit in hits] == [("struct dev.slock", "softirq context")] * found
+
+
+@pytest.mark.parametrize(("asserted", "found"), [("d->lock", True), ("d->slock2", False)])
+def test_a_caller_with_a_mutex_has_interrupts_on(lab: Lab, asserted: str, found: bool) -> None:
+    text = (
+        TIMER
+        + "struct dev2 { spinlock_t slock2; };\n"
+        + "void count(struct dev *d, struct dev2 *e)\n{\n"
+        + f"\tlockdep_assert_held(&{asserted.replace('d->slock2', 'e->slock2')});\n"
+        + PLAIN_LOCK
+        + "\n\tmsleep(1);\n}\n"
+        + "void other(struct dev *d, struct dev2 *e)\n{\n\tmutex_lock(&d->lock);\n"
+        + "\tmutex_unlock(&d->lock);\n\tspin_lock(&e->slock2);\n\tspin_unlock(&e->slock2);\n}\n"
+    )
+    with lab.views(one(text)) as (view,):
+        assert bool(list(inversions(edges_of(view), number(view, "count")))) == found

@@ -26,6 +26,7 @@ POINTER = Local("struct kvm*", -1, "r->kvm")
         ("null->x", "null->x"),
         ("called->x", "called->x"),
         ("plain", "plain"),
+        ("card->lock", "card->lock"),
         ("", ""),
     ],
 )
@@ -37,6 +38,8 @@ def test_lock_expression(argument: str, expected: str) -> None:
         "null": Local("struct kvm*", -1, "NULL"),
         "called": Local("struct kvm*", -1, "get(r)"),
         "r": Local("struct resampler*", 0, ""),
+        "card": Local("struct card*", -1, "number"),  # (struct card *)number
+        "number": Local("long", 1, ""),
     }
     assert lock_expression(argument, locals_) == expected
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How long a proof may be to be believed.
+
+What nobody speaks of is reported only if the proof is short: deep down nearly
+everything is connected with nearly everything.  Of a series that says it mends the
+locking, a longer one is believed too, if the series takes it away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Costs are those of the calls of a way (:meth:`reviewbot.locking.edges.Edges.cost`)."""
+
+    depth: int
+    """Calls followed from where a lock is held to where the wait is."""
+    cycle: int
+    """Cost of both halves of a cycle."""
+    back: int
+    """Cost of the way from a driver through its framework back to the driver."""
+    interrupt: int
+    """Cost of the way from a handler to a lock that it finds taken."""
+    own_calls: int
+    """Calls within its directory from an atomic section to the last that leave it."""
+    far_calls: int
+    """Calls from there to the sleep: deep down almost everything sleeps."""
+
+
+UNASKED = Limits(depth=7, cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3)
+ASKED = Limits(depth=9, cycle=22, back=26, interrupt=12, own_calls=7, far_calls=3)
