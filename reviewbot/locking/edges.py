@@ -35,6 +35,8 @@ from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.view import View
 
+DEPTH = 7
+"""Calls followed from where a lock is held to where the wait is."""
 MAX_WAYS = 24
 """Ways kept from one lock to another: those of the subsystem first, then the shortest."""
 IN_FILE, IN_DIRECTORY, ELSEWHERE = 1, 2, 3
@@ -75,9 +77,7 @@ class Edges:
 
     def down(self, function: int) -> Reach:
         if function not in self._downs:
-            self._downs[function] = self.view.graph.reach_down(
-                [function], self.limits.depth, self.home
-            )
+            self._downs[function] = self.view.graph.reach_down([function], DEPTH, self.home)
         return self._downs[function]
 
     def _up(self, node: int, writers_only: bool) -> Reach:
@@ -88,9 +88,7 @@ class Edges:
             keep = (flags & BLOCKS) != 0
             if writers_only:
                 keep &= (flags & READ) == 0
-            self._ups[key] = self.view.graph.reach_up(
-                actors[keep].tolist(), self.limits.depth, self.home
-            )
+            self._ups[key] = self.view.graph.reach_up(actors[keep].tolist(), DEPTH, self.home)
         return self._ups[key]
 
     def leading_to(self, node: int, writers_only: bool) -> dict[int, list[Leg]]:

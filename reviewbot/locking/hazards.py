@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise, takewhile
 
-from reviewbot.locking.edges import action_bits, bits_of
+from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import (
     CONTEXT,
@@ -114,14 +114,14 @@ class Finder(Ways):
             for name, (_, actor, bits) in self.nearest(down).items()
             if name in nodes
         ]
-        up = self.view.graph.reach_up([function], self.limits.depth, self.home)
+        up = self.view.graph.reach_up([function], DEPTH, self.home)
         held, holder, callee, bits_ = self.view.graph.held_into(up.ids())
         rows = sorted(rows_of(held, holder, callee, bits_), key=lambda row: up.distance[row[2]])
         for a, f, c, held_bits in rows[:MAX_HOLDERS]:
             name = self.view.node_name(a)
             above = tuple(up.path(c))  # from the callee down to the function itself
             for target, below, bits in targets:
-                if len(above) + len(below) - 1 <= self.limits.depth:
+                if len(above) + len(below) - 1 <= DEPTH:
                     yield from self._close(
                         Leg(name, target, f, (*above, *below[1:])), held_bits, bits
                     )
@@ -233,7 +233,7 @@ class Finder(Ways):
             return False
         files = [ref.file for ref in refs if ref is not None and not ref.macro]
         if all(file == home for file in files):
-            return len(files) <= self.limits.depth
+            return len(files) <= DEPTH
         stays = (directory_of(file) == directory_of(home) for file in files)
         own = sum(takewhile(bool, stays))
         return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 class Limits:
     """Costs are those of the calls of a way (:meth:`reviewbot.locking.edges.Edges.cost`)."""
 
-    depth: int
-    """Calls followed from where a lock is held to where the wait is."""
     cycle: int
     """Cost of both halves of a cycle."""
     back: int
@@ -29,5 +27,5 @@ class Limits:
     """Calls from there to the sleep: deep down almost everything sleeps."""
 
 
-UNASKED = Limits(depth=7, cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3)
-ASKED = Limits(depth=9, cycle=22, back=26, interrupt=12, own_calls=7, far_calls=3)
+UNASKED = Limits(cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3)
+ASKED = Limits(cycle=22, back=26, interrupt=12, own_calls=7, far_calls=3)
