@@ -43,7 +43,7 @@ _CLAIM = re.compile(
     r"|double \w*unlock|leak\w* \w*lock",
     re.I,
 )
-_SPEAKS = re.compile(r"lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bhung\b|\bhang", re.I)
+_SPEAKS = re.compile(r"(?<!c)lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bh[au]ng", re.I)
 """Words of a series that may mend locking: it is looked at again, for longer proofs."""
 _FAR = (
     "The proof leads through many calls; it is shown because the series speaks of locking and"
