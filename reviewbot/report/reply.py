@@ -39,13 +39,11 @@ from reviewbot.report.headers import (
     reply_subject,
     text_header,
 )
-from reviewbot.report.letter import Situation, read_letter
 from reviewbot.report.model import Review
 from reviewbot.report.norms.text import allowed_lines
 from reviewbot.report.remarks import DETAILS
 from reviewbot.report.templates import environment
 from reviewbot.report.view import ReviewView, view
-from reviewbot.series.addresses import canonical
 from reviewbot.series.model import Identity
 
 _TO_ALL = Policy(mode=PostMode.LIST)
@@ -221,18 +219,14 @@ def _reply(
     )
 
 
-def checked(reply: Reply, parent: bytes | None = None) -> bytes:
-    """The reply's bytes, ready to be written; ``parent`` is the mail answered, if there.
+def checked(reply: Reply) -> bytes:
+    """The reply's bytes, ready to be written.
 
     Raises:
         EtiquetteError: it breaks a rule of :mod:`reviewbot.report.etiquette`.
     """
     message = reply.as_bytes()
-    situation = Situation(
-        parent=read_letter(parent) if parent is not None else None,
-        dropped=frozenset(canonical(one.identity.address) for one in reply.distribution.left_out),
-    )
-    violations = etiquette.check(message, situation)
+    violations = etiquette.check(message)
     if violations:
         rules = ", ".join(dict.fromkeys(violation.rule for violation in violations))
         raise EtiquetteError(
