@@ -56,7 +56,7 @@ from reviewbot.locking.index import (
     read_heads,
     sources,
 )
-from reviewbot.locking.link import Queue, Queueing, Registration
+from reviewbot.locking.linked import Queue, Queueing, Registration
 from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import definer_types
 from reviewbot.locking.store import Content, FileEntry, Store, StoreError

@@ -22,7 +22,7 @@ from reviewbot.locking.grade import condition, grade
 from reviewbot.locking.history import EVERY, History, SiteKey, SiteState, still_there, wiring
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.limits import ASKED
-from reviewbot.locking.link import LinkedFunction
+from reviewbot.locking.linked import LinkedFunction
 from reviewbot.locking.model import (
     ChangeState,
     Comparison,

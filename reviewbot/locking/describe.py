@@ -10,7 +10,7 @@ from __future__ import annotations
 from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Leg
-from reviewbot.locking.link import OPS, Action, Taken
+from reviewbot.locking.linked import OPS, Action, Taken
 from reviewbot.locking.model import (
     Chain,
     Evidence,

@@ -30,7 +30,7 @@ from reviewbot.locking.graph import (
 )
 from reviewbot.locking.legs import Leg, Spot
 from reviewbot.locking.limits import UNASKED, Limits
-from reviewbot.locking.link import OPS, Action, LinkedFunction, Taken, Use
+from reviewbot.locking.linked import OPS, Action, LinkedFunction, Taken, Use
 from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.view import View

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from reviewbot.locking.legs import Leg
-from reviewbot.locking.link import OPS
+from reviewbot.locking.linked import OPS
 from reviewbot.locking.view import View
 
 MADE_WITH = {"struct sock.sk_lock": f"{OPS}struct proto_ops.release"}

@@ -9,7 +9,7 @@ leads where it may lead, that two objects are one.
 from __future__ import annotations
 
 from reviewbot.locking.legs import Finding
-from reviewbot.locking.link import OPS
+from reviewbot.locking.linked import OPS
 from reviewbot.locking.model import Grade, HazardKind
 from reviewbot.locking.view import View
 

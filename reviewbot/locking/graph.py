@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reviewbot.locking.frameworks import RUNS_IN, Running
-from reviewbot.locking.link import (
+from reviewbot.locking.linked import (
     OPS,
     Action,
     LinkedFile,

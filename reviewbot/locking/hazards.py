@@ -28,7 +28,7 @@ from reviewbot.locking.graph import (
 from reviewbot.locking.instances import same_object
 from reviewbot.locking.interrupts import inversions
 from reviewbot.locking.legs import Finding, Leg, Spot
-from reviewbot.locking.link import OPS, LinkedFunction
+from reviewbot.locking.linked import OPS, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import builtin

@@ -28,7 +28,7 @@ from reviewbot.locking.graph import (
     rows_of,
 )  # fmt: skip
 from reviewbot.locking.legs import Finding, Leg
-from reviewbot.locking.link import Action, LinkedFunction, context_node
+from reviewbot.locking.linked import Action, LinkedFunction, context_node
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import ATOMIC, SLEEPING

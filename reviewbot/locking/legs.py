@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reviewbot.locking.imbalance import Imbalance
-from reviewbot.locking.link import Action
+from reviewbot.locking.linked import Action
 from reviewbot.locking.model import HazardKind
 
 Spot = tuple[str, str]

@@ -24,7 +24,7 @@ import numpy as np
 
 from reviewbot.locking.flow import Effects
 from reviewbot.locking.graph import Arrays, Table
-from reviewbot.locking.link import LinkedFunction, Queue, Queueing, Registration
+from reviewbot.locking.linked import LinkedFunction, Queue, Queueing, Registration
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, StructRef, VariableRef, is_shared
 
 FORMAT = 3

@@ -28,7 +28,8 @@ from reviewbot.locking.graph import (
     collect_file,
     columns_of,
 )
-from reviewbot.locking.link import LinkedFunction, Linker, Queue, Queueing, Registration
+from reviewbot.locking.link import Linker
+from reviewbot.locking.linked import LinkedFunction, Queue, Queueing, Registration
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import Primitives, definer_types
 from reviewbot.locking.source import split_directives, without_comments

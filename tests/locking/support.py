@@ -23,7 +23,8 @@ from reviewbot.locking.compare import compare
 from reviewbot.locking.facts import FileFacts, Function, lacks_flow, read_facts
 from reviewbot.locking.flow import Effects, Walk
 from reviewbot.locking.index import Settings, is_source, quiet
-from reviewbot.locking.link import LinkedFile, LinkedFunction, Linker
+from reviewbot.locking.link import Linker
+from reviewbot.locking.linked import LinkedFile, LinkedFunction
 from reviewbot.locking.model import Comparison, Hazard, HazardKind
 from reviewbot.locking.primitives import builtin, definer_types
 from reviewbot.locking.symbols import Classifier, MemorySymbols

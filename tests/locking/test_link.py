@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from reviewbot.locking.link import LinkedFile, OpsEntry, Queue, Queueing
+from reviewbot.locking.linked import LinkedFile, OpsEntry, Queue, Queueing
 from tests.locking.support import Kernel
 
 DEV = """\
