@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,7 @@ box = typer.Typer()
 app.add_typer(box, name="outbox")
 Number = Annotated[int, typer.Argument(metavar="ID", help="The letter's number.")]
 Numbers = Annotated[list[int], typer.Argument(metavar="ID...", help="The letters' numbers.")]
+WhyOption = Annotated[str, typer.Option(metavar="TEXT", help="The reason, kept with it.")]
 _OVER = frozenset({OutboxState.SENT, OutboxState.REJECTED, OutboxState.KEPT})
 """What needs nobody's eye any more."""
 
@@ -67,6 +69,7 @@ def show_command(
     raw: Annotated[
         bool, typer.Option("--raw", help="Print the mail alone, byte for byte.")
     ] = False,
+    as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:
     """Show a reply as it would go out, or went, and what became of it at each recipient."""
@@ -77,39 +80,51 @@ def show_command(
     if raw:
         sys.stdout.buffer.write(mail)
         return
+    text = mail.decode("utf-8", "replace")
+    if as_json:
+        value = {"letter": letter, "deliveries": deliveries, "events": events, "mail": text}
+        say(json.dumps(show.plain({"schema": SCHEMA, **value}), indent=2))
+        return
     say(f"letter {letter.id}, {letter.state}: {one_line(letter.reason)}")
     for one in deliveries:
         say(f"  {one.address}: {one.fate}{f', {one_line(one.said)}' if one.said else ''}")
     for event in events:
         say(f"{event.at:%Y-%m-%dT%H:%M:%SZ}  {event.after}: {one_line(event.reason)}")
     say("")
-    say("\n".join(visible(line) for line in mail.decode("utf-8", "replace").split("\n")), nl=False)
+    say("\n".join(map(visible, text.split("\n"))), nl=False)
 
 
 @box.command()
 def approve(
     numbers: Numbers,
-    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason, kept with it.")] = "",
+    why: WhyOption = "approved on the command line",
     config_file: ConfigOption = None,
 ) -> None:
     """Let replies go out. One in doubt goes out again: look for it in the archive first."""
-    with open_state(config.load(config_file)) as state:
-        for number in numbers:
-            letter = outbox.approve(state, number, why or "approved on the command line")
-            say(f"approved: {letter.id} {one_line(letter.subject)}")
+    _decide(outbox.approve, "approved", numbers, why, config_file)
 
 
 @box.command()
 def reject(
     numbers: Numbers,
-    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason, kept with it.")] = "",
+    why: WhyOption = "rejected on the command line",
     config_file: ConfigOption = None,
 ) -> None:
     """See that replies do not go out (any more)."""
+    _decide(outbox.reject, "rejected", numbers, why, config_file)
+
+
+def _decide(
+    decide: Callable[[State, int, str], Letter],
+    done: str,
+    numbers: list[int],
+    why: str,
+    config_file: Path | None,
+) -> None:
     with open_state(config.load(config_file)) as state:
         for number in numbers:
-            letter = outbox.reject(state, number, why or "rejected on the command line")
-            say(f"rejected: {letter.id} {one_line(letter.subject)}")
+            letter = decide(state, number, why)
+            say(f"{done}: {letter.id} {one_line(letter.subject)}")
 
 
 @app.command()
@@ -121,6 +136,7 @@ def send(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")
     ] = False,
+    as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:
     """Send the approved replies that the configuration lets go out, as serve does.
@@ -131,13 +147,15 @@ def send(
     office = open_office(settings)
     with open_state(settings) as state:
         if dry_run:
-            _preview(state, numbers, office.terms)
+            _preview(state, numbers, office.terms, as_json)
             return
         log = Log(sys.stderr, LogForm(settings.service.log))
         postman = Postman(state, office, log)
         postman.look_after()
         letters = [postman.post(number) for number in numbers or sending.due(state)]
-    for letter in letters:
+    if as_json:
+        say(json.dumps(show.plain({"schema": SCHEMA, "letters": letters}), indent=2))
+    for letter in () if as_json else letters:
         say(f"{letter.id} {letter.state}: {one_line(letter.reason)}")
     if any(letter.state is not OutboxState.SENT for letter in letters):
         raise typer.Exit(ExitStatus.FINDINGS)
@@ -164,19 +182,23 @@ def mute(
         list[str] | None,
         typer.Argument(metavar="[ADDRESS...]", help="Who gets no more mail; without: list all."),
     ] = None,
-    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason, kept with it.")] = "",
+    why: WhyOption = "",
     undo: Annotated[
         bool, typer.Option("--undo", help="Let them have mail again, dead ones included.")
     ] = False,
+    as_json: JsonOption = False,
     config_file: ConfigOption = None,
 ) -> None:
     """Send an address no more mail, or list those that get none and why."""
     with open_state(config.load(config_file)) as state:
         for address in wanted or ():
             say(_mute(state, address, why, undo))
-        if not wanted:
-            for record in addresses.silent(state):
-                say(f"{record.address}  {record.state} {record.at:%Y-%m-%d}: {record.reason}")
+        silent = () if wanted else addresses.silent(state)
+    if as_json and not wanted:
+        say(json.dumps(show.plain({"schema": SCHEMA, "silent": silent}), indent=2))
+        return
+    for record in silent:
+        say(f"{record.address}  {record.state} {record.at:%Y-%m-%d}: {record.reason}")
 
 
 def _mute(state: State, address: str, why: str, undo: bool) -> str:
@@ -190,17 +212,23 @@ def _mute(state: State, address: str, why: str, undo: bool) -> str:
     return f"{address} gets no more mail" if done else f"{address} gets none already"
 
 
-def _preview(state: State, numbers: list[int] | None, terms: sending.Terms) -> None:
+def _preview(state: State, numbers: list[int] | None, terms: sending.Terms, as_json: bool) -> None:
+    told = []
     for number in numbers or sending.due(state):
         letter = outbox.get(state, number)
         silent = quiet.is_silent(state, letter.list, letter.review)
         why = outbox.stopped(state) or terms.hold(letter) or silent
         if letter.state is not OutboxState.APPROVED:
             why = f"it is {letter.state}"
+        left_out = {address: terms.bar(address) for address in letter.recipients}
+        told.append({"id": letter.id, "held": why, "left_out": left_out})
+        if as_json:
+            continue
         say(f"{letter.id} {'would not be sent: ' + why if why else 'would be sent'}")
-        for address in letter.recipients:
-            barred = terms.bar(address)
+        for address, barred in left_out.items():
             say(f"  {one_line(address)}{f': left out, {barred}' if barred else ''}")
+    if as_json:
+        say(json.dumps({"schema": SCHEMA, "would_send": told}, indent=2))
 
 
 def _print(listed: list[Letter], verdicts: dict[int, str]) -> None:

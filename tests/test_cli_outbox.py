@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +135,25 @@ def test_who_is_muted(desk: Desk) -> None:
     assert "gets mail again" in desk.run("mute", "kim@example.invalid", "--undo").out
     with pytest.raises(UsageError, match="is no address"):
         desk.run("mute", "nobody")
+
+
+def test_everything_is_told_in_json_as_well(desk: Desk) -> None:
+    def told(*words: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(desk.run(*words, "--json").out)
+        assert value.pop("schema") == "reviewbot.outbox/1"
+        return value
+
+    shown = told("outbox", "show", "1")
+    assert (shown["letter"]["state"], shown["mail"]) == ("waiting", mail(1).decode())
+    (dry,) = told("send", "--dry-run")["would_send"]
+    assert dry == {"id": 2, "held": "", "left_out": {"kim@example.invalid": ""}}
+    desk.run("mute", "kim@example.invalid", "--why", "asked")
+    (silent,) = told("mute")["silent"]
+    assert (silent["address"], silent["reason"]) == ("kim@example.invalid", "asked")
+    (sent,) = told("send")["letters"]
+    assert (sent["id"], sent["state"]) == (2, "failed")
+    (delivery,) = told("outbox", "show", "2")["deliveries"]
+    assert delivery["fate"] == "left out"
 
 
 def test_what_is_not_there(desk: Desk) -> None:
