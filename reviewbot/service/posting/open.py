@@ -86,7 +86,8 @@ def envelope_of(config: Config) -> str:
 def _gits_command(settings: Mapping[str, str]) -> tuple[str, ...]:
     """git has a shell run its command; here it is split into words, and that is all."""
     command = settings.get("sendmailcmd") or settings.get("smtpserver", "")
-    if not command.startswith(("/", "~")) and "sendmailcmd" not in settings:
+    given = command.strip() if settings.get("sendmailcmd") else command.startswith(("/", "~"))
+    if not given:
         raise ConfigError(
             "post.transport is sendmail, and there is no command: set post.sendmail, or"
             " sendemail.sendmailcmd in git config --global"

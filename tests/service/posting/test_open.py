@@ -94,6 +94,13 @@ def test_gits_command_is_split_and_meets_no_shell(gits: Path) -> None:
         assert transport._command == ("/usr/bin/msmtp", "-a", "my account;", "touch", "x")
 
 
+@pytest.mark.parametrize("command", ["", "   "])
+def test_gits_command_may_be_empty(gits: Path, command: str) -> None:
+    gits.write_text(f'[sendemail]\nsendmailCmd = "{command}"\n')
+    with pytest.raises(ConfigError, match="there is no command"):
+        open_transport(settings('[post]\ntransport = "sendmail"'))
+
+
 def test_a_server_that_is_a_path_is_a_command(gits: Path) -> None:
     gits.write_text("[sendemail]\nsmtpserver = /usr/sbin/sendmail\n")
     transport = open_transport(settings('[post]\ntransport = "smtp"'))
