@@ -35,7 +35,10 @@ _VARIABLE = re.compile(
 _INITIALISER = re.compile(
     rb"s(?<!\ws)truct\s+(\w+)\s+(\w+)\s*(?:\[[^\]]*\]\s*)*=\s*(?:\([^)]*\)\s*)?\{"
 )
-_DESIGNATED = re.compile(rb"\.\s*(\w+(?:\s*\.\s*\w+)*)\s*=\s*&?\s*([A-Za-z_]\w*)\s*(?=[,}\n])")
+_DESIGNATED = re.compile(
+    rb"\.\s*(\w+(?:\s*\.\s*\w+)*)\s*=\s*(?:\{|&?\s*([A-Za-z_]\w*)\s*(?=[,}\n]))|[{}]"
+)
+"""A member's value, or the braces in which members of members stand."""
 _DEFINER = re.compile(
     rb"\n[ \t]*+(static[ \t]++|extern[ \t]++)?"
     rb"((?:DEFINE|DECLARE)_\w++|\w*NOTIFIER_HEAD|\w*ATTR(?:_\w++)?)[ \t]*+"
@@ -229,12 +232,18 @@ def initialisers(code: bytes) -> Iterator[Initialiser]:
             break
         tag = f"struct {match[1].decode('latin-1')}"
         variable = match[2].decode("latin-1")
+        within: list[bytes] = []
         for entry in _DESIGNATED.finditer(code, match.end(), end + 1):
-            value = entry[2]
-            if value.isupper() or value in _NOT_A_FUNCTION:
-                continue
-            field = entry[1].replace(b" ", b"").decode("latin-1")
-            yield Initialiser(tag, field, value.decode("latin-1"), variable)
+            name, value = entry[1] or b"", entry[2]
+            if value is not None:
+                if not value.isupper() and value not in _NOT_A_FUNCTION:
+                    path = b".".join(part for part in (*within, name) if part)
+                    field = path.replace(b" ", b"").decode("latin-1")
+                    yield Initialiser(tag, field, value.decode("latin-1"), variable)
+            elif entry[0] != b"}":
+                within.append(name)
+            elif within:
+                within.pop()
 
 
 _NOT_A_FUNCTION = frozenset({b"true", b"false", b"sizeof", b"THIS_MODULE"})

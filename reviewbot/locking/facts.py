@@ -43,7 +43,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 4
+VERSION = 5
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Locks that an interrupt handler takes, and that a task takes without keeping it out.
+"""Locks that an interrupt handler takes, and that others take without keeping it out.
 
 If the interrupt comes on the CPU that holds the lock, the handler spins for ever:
-the task cannot go on to release it.  lockdep calls these states ``SOFTIRQ-ON-W``
+who holds it cannot go on to release it.  lockdep calls these states ``SOFTIRQ-ON-W``
 and ``IN-SOFTIRQ-W`` (Documentation/locking/lockdep-design.rst).  Both halves are
 proved: the way from a registered handler to the lock, and that the function which
-takes it bare runs in a task with interrupts on.
+takes it bare runs with interrupts on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from reviewbot.locking.graph import (
     Ids,
     masked,
     rows_of,
+    sleeps,
 )  # fmt: skip
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.linked import Action, LinkedFunction, context_node
@@ -37,7 +39,7 @@ from reviewbot.locking.view import View
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
 _SPINNING = frozenset({"spinlock", "rwlock"})
 UP = 5
-"""Calls followed up to a function that is known to run in a task."""
+"""Calls followed up to a function that is known to run with interrupts on."""
 
 
 def contexts(view: View, function: int) -> frozenset[Running]:
@@ -109,9 +111,19 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
     ways.sort(key=lambda entry: (entry[0], entry[1].held))
     for _, way in ways:
         context = _context(edges.view, way)
-        if context is not None and in_task(edges, function, _MASK[context]):
+        if context is not None and runs_open(
+            edges, function, _MASK[context], softirqs=_in_one_file(edges, way, function)
+        ):
             return way
     return None
+
+
+def _in_one_file(edges: Edges, way: Leg, function: int) -> bool:
+    """Whether handler and function are one driver's: its timer and its interrupt share a device.
+
+    Two of a subsystem, each with an object of the same class, hardly meet.
+    """
+    return edges.spot(way.path[0])[0] == edges.spot(function)[0]
 
 
 def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
@@ -138,19 +150,22 @@ def _context(view: View, way: Leg) -> Running | None:
     return None
 
 
-def in_task(edges: Edges, function: int, mask: int) -> bool:
-    """Whether *function* is known to run in a task with the interrupts of *mask* on.
+def runs_open(edges: Edges, function: int, mask: int, softirqs: bool = False) -> bool:
+    """Whether *function* is known to run with the interrupts of *mask* on.
 
     It is if it, or what calls it with these interrupts on, is called back where it may
-    sleep, or sleeps itself.
+    sleep, or sleeps itself.  With *softirqs*, one in a softirq is open to hard interrupts.
     """
+    closed = {Running.HARDIRQ, Running.SOFTIRQ}
+    if softirqs and mask == IRQ_OFF:
+        closed.remove(Running.SOFTIRQ)
     level = np.array([function], np.int32)
     seen = {function}
     for _ in range(UP + 1):
-        if any(_is_task(edges.view, number, mask) for number in level.tolist()):
+        if any(_is_open(edges.view, number, mask, closed) for number in level.tolist()):
             return True
         up = _open_callers(edges, level, mask) - seen
-        up = {f for f in up if not contexts(edges.view, f) & {Running.HARDIRQ, Running.SOFTIRQ}}
+        up = {f for f in up if not contexts(edges.view, f) & closed}
         if not up:
             return False
         seen |= up
@@ -178,8 +193,8 @@ def _open_callers(edges: Edges, level: Ids, mask: int) -> set[int]:
     return found | _open_callers(edges, np.array(narrow, np.int32), mask) if narrow else found
 
 
-def _is_task(view: View, function: int, mask: int) -> bool:
-    if Running.PROCESS in contexts(view, function):
+def _is_open(view: View, function: int, mask: int, closed: AbstractSet[Running]) -> bool:
+    if contexts(view, function) - closed:
         return True
     if _holds_what_sleeps(view, function) or _turns_on(view, function, mask):
         return True
@@ -218,7 +233,4 @@ def _only_in_atomic(view: View, function: int) -> bool:
     if detail is None:
         return True
     guarded = {use.action for use in detail.uses for taken in use.held if taken.kind in ATOMIC}
-    return all(
-        number in guarded for number, action in enumerate(detail.actions) if action.what == "sleep"
-        or action.kind in ("mutex", "rwsem")
-    )  # fmt: skip
+    return all(number in guarded for number, action in enumerate(detail.actions) if sleeps(action))

@@ -223,6 +223,9 @@ class _FileLinker:
             owner = self._classifier.owner_of(call.chain, function.locals, call.type)
             if owner:
                 calls[OPS + owner] = None
+        for handed in function.hands if not function.flows else ():
+            if _CALLBACK_TAKER.search(handed.callee):
+                calls.update(dict.fromkeys(self._own_or_global(handed.function)))
         uses: tuple[Use, ...] = ()
         found: tuple[Imbalance, ...] = ()
         capped = False

@@ -24,6 +24,7 @@ from reviewbot.locking.syntax import (
     ERRORS,
     LEAVES,
     SILENT,
+    STORES,
     arms,
     bare,
     hands_on,
@@ -170,7 +171,8 @@ class Values(Drafting):
         return left if zero and left is not None else value
 
     def _count_assignment(self, target: str, value: tree_sitter.Node) -> None:
-        if target in self._locals:
+        """Note what a local may point to; with NULL it points nowhere."""
+        if target in self._locals and self._text(value) != "NULL":
             self._assigned[target] = self._assigned.get(target, 0) + 1
             self._aliases[target] = tight(self._text(value))[:MAX_ARGUMENT]
 
@@ -205,6 +207,10 @@ class Values(Drafting):
             self._at = stop
             self._finish(STOP)
             self._at = go
+            return
+        if name in STORES and arguments.named_child_count == 2:
+            target, value = arguments.named_children
+            self._assign(tight(self._text(target)).removeprefix("&"), value)
             return
         text = self._text(arguments)
         inner = text[1:-1]

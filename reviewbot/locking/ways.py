@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ways of edges that the constants handed down them leave open."""
+"""Ways of edges that can be gone: neither constants handed down nor locks already held bar them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from reviewbot.locking.edges import DEPTH, Edges
 from reviewbot.locking.feasible import NOWHERE, Edge, Feasibility
@@ -21,18 +22,22 @@ class Ways(Edges):
     _feasibility: Feasibility | None = None
 
     def open_way(self, leg: Leg) -> Leg | None:
-        """*leg*, or one to the same end by other calls if constants that are handed down bar it."""
+        """*leg*, or one to the same end by other calls if it is barred."""
         barred: set[Edge] = set()
         way: Leg | None = leg
         while way is not None and (edge := self.barred(way)) is not None:
+            if edge in barred:
+                return None
             barred.add(edge)
             way = self._detour(way, frozenset(barred)) if len(barred) <= MAX_DETOURS else None
         return way
 
     def barred(self, leg: Leg) -> Edge | None:
-        """The call of a leg that the constants handed down to it bar."""
+        """The call of a leg that is not made, or never with what the leg ends in still free."""
         if not leg.path:
             return None
+        if (edge := self._locked_out(leg)) is not None:
+            return edge
         if self._feasibility is None:
             self._feasibility = Feasibility(self.view)
         actor = self.view.detail(leg.path[-1])
@@ -50,6 +55,21 @@ class Ways(Edges):
         }
         edges = [self._feasibility.stuck(leg.path, args, last) for args in given or {()}]
         return None if None in edges else edges[0]
+
+    def _locked_out(self, leg: Leg) -> Edge | None:
+        """The call of a leg that is made with the lock at its end held already.
+
+        Whoever goes this way waits for himself, and that is no order between two locks.
+        """
+        if leg.held == leg.target or self.what_of(leg):
+            return None
+        for caller, callee in pairwise((leg.function, *leg.path)):
+            detail = self.view.detail(caller) if caller >= 0 else None
+            for use in detail.uses if detail is not None else ():
+                held = (t for t in use.held if t.node == leg.target and t.mode != "read")
+                if any(not t.nested for t in held) and callee in self.numbers(use):
+                    return caller, callee
+        return None
 
     def _detour(self, leg: Leg, barred: frozenset[Edge]) -> Leg | None:
         """The nearest way to the end of a leg, from the same call, without *barred* calls."""

@@ -93,6 +93,44 @@ HARD = TIMER.replace(
     "static void dev_timer(struct timer_list *t)\n{\n\tstruct dev *d = from_timer(d, t, timer);\n",
     "static irqreturn_t dev_irq(int irq, void *data)\n{\n\tstruct dev *d = data;\n",
 ).replace("timer_setup(&d->timer, dev_timer, 0)", "request_irq(d->irq, dev_irq, 0, NULL, d)")
+POLLED = """
+static void poll(struct timer_list *unused);
+static DEFINE_TIMER(poller, poll);
+"""
+POLL = (
+    POLLED
+    + """
+static DEFINE_SPINLOCK(polled);
+static void poll(struct timer_list *unused)
+{
+	spin_lock(&polled);
+	spin_unlock(&polled);
+}
+
+void dev_stop(void)
+{
+@@
+}
+"""
+)
+POLL_EACH = (
+    HARD
+    + POLLED
+    + """
+static int poll_one(struct device *device, void *unused)
+{
+	struct dev *d = dev_get_drvdata(device);
+
+@@
+	return 0;
+}
+
+static void poll(struct timer_list *unused)
+{
+	driver_for_each_device(&driver, NULL, NULL, poll_one);
+}
+"""
+)
 DEBUGFS = """
 static DEFINE_MUTEX(files);
 static int info_show(struct seq_file *m, void *v)
@@ -206,6 +244,22 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
     "interrupt takes it too": in_kernel(
         Kind.LOCK_ORDER_INVERSION, "struct dev.slock|irq struct dev.irq", "state_show",
         HARD + SHOW, BH_LOCK, IRQ_LOCK,
+    ),
+    "interrupt takes what a timer takes": in_kernel(
+        Kind.LOCK_ORDER_INVERSION, "struct dev.slock|irq struct dev.irq", "dev_timer",
+        HARD + TIMER.replace("dev_start", "dev_arm").replace(
+            "\tspin_lock(&d->slock);\n\td->dead++;\n\tspin_unlock(&d->slock);", "@@"
+        ),
+        BH_LOCK, IRQ_LOCK,
+    ),
+    "interrupt takes what a timer has each device take": in_kernel(
+        Kind.LOCK_ORDER_INVERSION, "struct dev.slock|irq struct dev.irq", "poll_one",
+        POLL_EACH, PLAIN_LOCK, IRQ_LOCK,
+    ),
+    "timer of file scope stopped under its lock": in_kernel(
+        Kind.FLUSH_CYCLE, f"{CORE}:polled|timer {CORE}:poller", "dev_stop", POLL,
+        "\tspin_lock_bh(&polled);\n\ttimer_delete_sync(&poller);\n\tspin_unlock_bh(&polled);",
+        "\ttimer_delete_sync(&poller);",
     ),
     "debugfs removed under its lock": in_kernel(
         Kind.FLUSH_CYCLE, f"{CORE}:files|debugfs {CORE}", "dev_del", DEBUGFS,

@@ -202,7 +202,8 @@ def test_locals_and_parameters() -> None:
         ("struct kvm *k = dev->kvm; k = dev->other;", ""),
         ("struct kvm *k = dev->kvm; k++;", ""),
         ("struct kvm *k; list_for_each_entry(k, &dev->list, l) f(k);", ""),
-        ("struct kvm *k = NULL; if (x) k = dev->kvm;", ""),
+        ("struct kvm *k = NULL; if (x) k = dev->kvm;", "dev->kvm"),
+        ("struct kvm *k = rcu_dereference(dev->kvm);", "dev->kvm"),
         ("struct kvm *k = &dev->inner;", "&dev->inner"),
     ],
 )

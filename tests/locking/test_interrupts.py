@@ -8,7 +8,7 @@ import pytest
 from reviewbot.locking.edges import Edges
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.graph import BH_OFF, IRQ_OFF, masked
-from reviewbot.locking.interrupts import contexts, in_task, inversions
+from reviewbot.locking.interrupts import contexts, inversions, runs_open
 from reviewbot.locking.view import View
 from tests.locking.context_scenarios import BH_LOCK, HARD, IRQ_LOCK, PLAIN_LOCK, SHOW, TIMER
 from tests.locking.scenario import one
@@ -92,14 +92,16 @@ COUNT = (
 def test_a_task_is_proved_through_its_callers(lab: Lab, around: str, reached: bool) -> None:
     text = TIMER + COUNT + SHOW.replace("@@", around)
     with lab.views(one(text)) as (view,):
-        assert in_task(edges_of(view), number(view, "count"), BH_OFF) == reached
+        assert runs_open(edges_of(view), number(view, "count"), BH_OFF) == reached
         assert bool(list(inversions(edges_of(view), number(view, "count")))) == reached
 
 
-def test_who_sleeps_is_a_task(lab: Lab) -> None:
-    text = COUNT.replace("\tspin_unlock(&d->slock);\n", "\tspin_unlock(&d->slock);\n\tmsleep(1);\n")
+@pytest.mark.parametrize("sleep", ["msleep(1)", "kthread_stop(d->thread)"])
+def test_who_sleeps_is_a_task(lab: Lab, sleep: str) -> None:
+    unlock = "\tspin_unlock(&d->slock);\n"
+    text = COUNT.replace(unlock, f"{unlock}\t{sleep};\n")
     with lab.views(one(TIMER + text)) as (view,):
-        assert in_task(edges_of(view), number(view, "count"), BH_OFF)
+        assert runs_open(edges_of(view), number(view, "count"), BH_OFF)
 
 
 def test_who_sleeps_only_where_nothing_may_proves_nothing(lab: Lab) -> None:
@@ -107,7 +109,7 @@ def test_who_sleeps_only_where_nothing_may_proves_nothing(lab: Lab) -> None:
         "\tspin_unlock", "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tspin_unlock"
     )
     with lab.views(one(TIMER + text)) as (view,):
-        assert not in_task(edges_of(view), number(view, "count"), BH_OFF)
+        assert not runs_open(edges_of(view), number(view, "count"), BH_OFF)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_what_a_function_says_of_its_callers(lab: Lab, before: str, mask: int, t
     text = "void lock(struct dev *d)\n{\n\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n}\n"
     text += COUNT.replace("{\n", "{\n" + before, 1)
     with lab.views(one(text.replace("d->queue", "d->timer_lock"))) as (view,):
-        assert in_task(edges_of(view), number(view, "count"), mask) == task
+        assert runs_open(edges_of(view), number(view, "count"), mask) == task
 
 
 @pytest.mark.parametrize("others", [0, 3])
@@ -144,7 +146,7 @@ def test_a_task_is_proved_through_a_struct_of_few(lab: Lab, others: int) -> None
         text += f"static const struct dev_ops ops_{n} = {{\n\t.count = none_{n},\n}};\n"
     text += "static const struct dev_ops dev_ops = {\n\t.count = count,\n};\n"
     with lab.views(one(text)) as (view,):
-        assert in_task(edges_of(view), number(view, "count"), BH_OFF) == (others == 0)
+        assert runs_open(edges_of(view), number(view, "count"), BH_OFF) == (others == 0)
 
 
 RECEIVER = """
