@@ -77,6 +77,16 @@ class Touch(msgspec.Struct, frozen=True, array_like=True):
     irq: str = ""
 
 
+class Queued(msgspec.Struct, frozen=True, array_like=True):
+    """A work item that a call puts on a workqueue, both as the caller names them: ``$n…``.
+
+    The queue may be ``=class`` as well.
+    """
+
+    queue: str
+    work: str
+
+
 class Effects(msgspec.Struct, frozen=True, array_like=True):
     """What a call does to locks: those it leaves held, those it gives back, those it expects."""
 
@@ -92,6 +102,7 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     """All constants the function returns, if what it does to locks goes with them."""
     drops: tuple[str, ...] = ()
     """Locks of the caller's that are given back for a while, as a wait for them does."""
+    queues: tuple[Queued, ...] = ()
 
     @property
     def changes_held(self) -> bool:
@@ -106,6 +117,7 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
             or self.touches
             or self.doubts
             or self.drops
+            or self.queues
         )
 
 

@@ -12,10 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from reviewbot.locking import frameworks
-from reviewbot.locking.body import Local
-from reviewbot.locking.declarations import Definer
-from reviewbot.locking.facts import FieldSet, FileFacts, Function
+from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import (
     Effects,
     Held,
@@ -31,34 +28,22 @@ from reviewbot.locking.linked import (
     Action,
     LinkedFile,
     LinkedFunction,
-    OpsEntry,
-    Queue,
-    Queueing,
-    Registration,
     Taken,
     Target,
     Use,
-    argument_node,
-    context_node,
     node_name,
 )
-from reviewbot.locking.primitives import NONE, SLEEPING, Primitive, Primitives, Role
-from reviewbot.locking.summary import argument_of, summarize, table_effects
-from reviewbot.locking.symbols import (
-    UNKNOWN,
-    Classifier,
-    FunctionRef,
-    Place,
-    Symbols,
-    resolve_function,
-)
+from reviewbot.locking.naming import FileNames
+from reviewbot.locking.primitives import SLEEPING, Primitive, Primitives, Role
+from reviewbot.locking.registrations import Registrations
+from reviewbot.locking.summary import summarize, table_effects
+from reviewbot.locking.symbols import Classifier, Symbols, resolve_function
+from reviewbot.locking.tables import Tables
 
 _CALLBACK_TAKER = re.compile(r"each|iterate|_iter$|walk|apply_to|traverse|stop_machine|on_one_cpu")
 _MAY_SLEEP = re.compile(r"^GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\b(?!.*GFP_ATOMIC)")
 """An argument that says that the call may sleep (include/linux/gfp_types.h)."""
-_CAST = re.compile(r"^\((?:\w+ ?\**)\)")
 _SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
-_LAST_MEMBER = re.compile(r"\s*(?:->|\.)\s*\w+$")
 
 
 def _may_sleep(point: Point) -> bool:
@@ -176,35 +161,31 @@ class _FileLinker:
         self._linker = linker
         self._walk_of = walk_of
         self._primitives = linker.primitives
-        self._symbols = linker.symbols
-        self._file = file
         self._facts = facts
         self._ids = ids
-        self._classifier = Classifier(file, linker.symbols)
         self._lookup = linker.lookup(file)
-        self._resolved: dict[str, tuple[int, ...]] = {}
-        self._registrations: list[Registration] = []
-        self._queueings: list[Queueing] = []
-        self._queues: list[Queue] = []
+        self._names = FileNames(file, linker.symbols, linker.primitives)
+        self._registrations = Registrations(self._names, facts, self._lookup)
+        self._tables = Tables(self._names, facts, ids, self._registrations)
         self._locks = 0
         self._unknown = 0
 
     def link(self) -> LinkedFile:
         functions = tuple(
-            self._function(self._classifier.vetted(function), self._ids[place])
+            self._function(self._names.classifier.vetted(function), self._ids[place])
             for place, function in enumerate(self._facts.functions)
         )
-        self._static_registrations()
-        ops = tuple(dict.fromkeys(self._ops()))
+        self._registrations.at_file_scope()
+        ops = tuple(dict.fromkeys(self._tables.entries()))
         return LinkedFile(
             functions,
-            tuple(dict.fromkeys(self._registrations)),
-            tuple(dict.fromkeys(self._queueings)),
-            tuple(dict.fromkeys(self._queues)),
+            self._registrations.handlers(),
+            self._registrations.queueings(),
+            self._registrations.queues(),
             ops,
             self._locks,
             self._unknown,
-            tuple(name for name, found in self._resolved.items() if not found and name.islower()),
+            self._names.undefined(),
         )
 
     # functions
@@ -218,24 +199,24 @@ class _FileLinker:
                 calls.update((OPS + member, None) for member in primitive.calls)
                 if not primitive.follow:
                     continue
-            calls.update(dict.fromkeys(t for t in self._callees(name) if t != own_id))
+            calls.update(dict.fromkeys(t for t in self._names.callees(name) if t != own_id))
         for call in function.indirect:
-            owner = self._classifier.owner_of(call.chain, function.locals, call.type)
+            owner = self._names.classifier.owner_of(call.chain, function.locals, call.type)
             if owner:
                 calls[OPS + owner] = None
         for handed in function.hands if not function.flows else ():
             if _CALLBACK_TAKER.search(handed.callee):
-                calls.update(dict.fromkeys(self._own_or_global(handed.function)))
+                calls.update(dict.fromkeys(self._names.functions(handed.function)))
         uses: tuple[Use, ...] = ()
         found: tuple[Imbalance, ...] = ()
         capped = False
         if function.flows:
             result = self._walk_of(own_id) or self._linker.walk(
-                function, self._lookup, self._classifier
+                function, self._lookup, self._names.classifier
             )
             capped = result.capped
             uses = tuple(self._uses(function, result.points, calls, actions))
-            slips = imbalances(function, result, lambda lock: self._place(lock, function))
+            slips = imbalances(function, result, lambda lock: self._names.place(lock, function))
             found = tuple(dict.fromkeys(slips))
         self._plain_actions(function, actions)
         return LinkedFunction(own_id, tuple(calls), tuple(actions), uses, found, capped)
@@ -260,21 +241,6 @@ class _FileLinker:
         )  # fmt: skip
         actions.setdefault(action, len(actions))
 
-    def _callees(self, name: str) -> tuple[int, ...]:
-        if name not in self._resolved:
-            refs = resolve_function(name, self._file, self._symbols)
-            self._resolved[name] = tuple(ref.id for ref in refs)
-        return self._resolved[name]
-
-    def _place(self, argument: str, function: Function) -> tuple[Place, str]:
-        """Class of an argument, and the expression it was resolved from."""
-        expression = (
-            argument if argument.startswith("=") else lock_expression(argument, function.locals)
-        )
-        if not expression:
-            return UNKNOWN, ""
-        return self._classifier.place(expression, function.locals, function.name), expression
-
     def _uses(
         self,
         function: Function,
@@ -295,6 +261,7 @@ class _FileLinker:
                 if primitive.role is Role.OPAQUE and _may_sleep(point):
                     new.append(actions.setdefault(_sleep(point), len(actions)))
             if primitive is None or primitive.follow:
+                self._registrations.called(function, point)
                 for action in self._called(function, point):
                     new.append(actions.setdefault(action, len(actions)))
                 targets = (*targets, *self._targets(function, point))
@@ -303,7 +270,7 @@ class _FileLinker:
             released = tuple(
                 place.cls
                 for lock in point.released
-                if (place := self._place(lock, function)[0]).cls
+                if (place := self._names.place(lock, function)[0]).cls
             )
             if not held and not released:
                 continue
@@ -319,19 +286,19 @@ class _FileLinker:
         if effects is None or not effects.drops:
             return held
         given = (substitute(lock, point.args, function.locals) for lock in effects.drops)
-        dropped = {self._place(lock, function)[0].cls for lock in given}
+        dropped = {self._names.place(lock, function)[0].cls for lock in given}
         return tuple(taken for taken in held if taken.node not in dropped)
 
     def _run_by(self, point: Point, primitive: Primitive) -> tuple[Target, ...]:
         """What a call of the table runs before it returns: a function handed to it, members."""
         targets: list[Target] = [OPS + member for member in primitive.calls]
         if primitive.role is Role.CALL and primitive.function < len(point.args):
-            targets.extend(self._handler(point.args[primitive.function]))
+            targets.extend(self._names.handler(point.args[primitive.function]))
         return tuple(targets)
 
     def _taken(self, function: Function, held: Iterable[Held]) -> Iterable[Taken]:
         for lock in held:
-            place, expression = self._place(lock.lock, function)
+            place, expression = self._names.place(lock.lock, function)
             cls = place.cls or lock.cls
             if cls:
                 yield Taken(
@@ -342,13 +309,13 @@ class _FileLinker:
     def _primitive(self, function: Function, point: Point, primitive: Primitive) -> Action | None:
         """The action of a primitive's call; notes registrations and queueings on the way."""
         if primitive.role in (Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC):
-            self._note(function, point, primitive)
+            self._registrations.note(function, point, primitive)
             return None
         if primitive.role is Role.SLEEP:
             return _sleep(point)
         if not (primitive.acquires or primitive.role is Role.WAIT):
             return None
-        place, expression = self._object(function, point, primitive)
+        place, expression = self._names.object(function, point, primitive)
         self._locks += 1
         if not place.cls:
             if not place.param:
@@ -372,12 +339,6 @@ class _FileLinker:
             primitive.waits,
         )
 
-    def _object(self, function: Function, point: Point, primitive: Primitive) -> tuple[Place, str]:
-        """What a primitive's call is about, and the expression that says so."""
-        if primitive.here:
-            return Place(self._file, "", ""), ""
-        return self._place(argument_of(primitive, point.args, point.result), function)
-
     def _called(self, function: Function, point: Point) -> Iterable[Action]:
         """What a call does to an object it is handed, and whether its arguments let it sleep."""
         if _may_sleep(point):
@@ -389,7 +350,7 @@ class _FileLinker:
             expression = substitute(touch.lock, point.args, function.locals)
             if not expression:
                 continue
-            place, instance = self._place(expression, function)
+            place, instance = self._names.place(expression, function)
             if place.cls:
                 yield Action(
                     node_name(touch.what, place.cls), touch.what, touch.kind, touch.mode,
@@ -403,199 +364,13 @@ class _FileLinker:
             root = re.match(r"\w+", name)
             local = function.locals.get(root[0]) if root else None
             kind = local.type if local is not None else ""
-            owner = self._classifier.owner_of(name, function.locals, kind)
+            owner = self._names.classifier.owner_of(name, function.locals, kind)
             if owner:
                 targets.append(OPS + owner)
         else:
-            targets.extend(self._callees(name))
+            targets.extend(self._names.callees(name))
         if _CALLBACK_TAKER.search(name):
             for argument in point.args:
                 if _SIMPLE.match(argument):
-                    targets.extend(self._handler(argument))
+                    targets.extend(self._names.handler(argument))
         return tuple(targets)
-
-    def _handler(self, argument: str) -> tuple[int, ...]:
-        """The function an argument names, if it names one of this file or a global one."""
-        name = _CAST.sub("", argument).lstrip("&")
-        return self._callees(name) if name.isidentifier() else ()
-
-    # registrations
-
-    def _note(self, function: Function, point: Point, primitive: Primitive) -> None:
-        if primitive.role is Role.QUEUE_ALLOC:
-            self._note_queue(function, point, primitive)
-            return
-        place, _ = self._object(function, point, primitive)
-        if not place.cls:
-            return
-        node = node_name(primitive.what, place.cls)
-        if 0 <= primitive.table < len(point.args):
-            for handler in self._members(point.args[primitive.table].lstrip("&")):
-                self._registrations.append(
-                    Registration(node, primitive.what, handler, point.line, self._file)
-                )
-            return
-        if primitive.role is Role.QUEUE:
-            queue = f"={primitive.queue_object}" if primitive.queue_object else ""
-            if not queue and 0 <= primitive.queue < len(point.args):
-                queue = point.args[primitive.queue]
-            target, _ = self._place(queue, function) if queue else (UNKNOWN, "")
-            if target.cls:
-                self._queueings.append(Queueing(node_name("workqueue", target.cls), node))
-            return
-        if primitive.function == primitive.thread == NONE:  # says something of the object itself
-            own = self._callees(function.name)[0]
-            self._registrations.append(
-                Registration(node, primitive.what, own, point.line, self._file)
-            )
-        for position, what in (
-            (primitive.function, primitive.what),
-            (primitive.thread, f"{primitive.what}-thread"),
-        ):
-            if position != NONE and position < len(point.args):
-                for handler in self._handler(point.args[position]):
-                    self._registrations.append(
-                        Registration(node, what, handler, point.line, self._file)
-                    )
-
-    def _note_queue(self, function: Function, point: Point, primitive: Primitive) -> None:
-        if not point.result or point.result.startswith("@"):
-            return
-        place, _ = self._place(point.result, function)
-        if not place.cls:
-            return
-        flags = [primitive.fixed_flags] if primitive.fixed_flags else []
-        if 0 <= primitive.flags < len(point.args) and point.args[primitive.flags] != "0":
-            flags.append(point.args[primitive.flags])
-        self._queues.append(Queue(node_name("workqueue", place.cls), "|".join(flags)))
-
-    def _members(self, table: str) -> Iterable[int]:
-        """The functions of a table of this file."""
-        for entry in self._facts.initialisers:
-            if entry.variable == table:
-                yield from self._handler(entry.value)
-        for definer in self._facts.definers:
-            if definer.args and table in (definer.args[0], f"{definer.args[0]}_fops"):
-                yield from self._named_after(definer)
-
-    def _named_after(self, definer: Definer) -> Iterable[int]:
-        """The functions of this file that ``DEVICE_ATTR_RW(name)`` and its kin stand for."""
-        for argument in definer.args:
-            for suffix in ("", "_show", "_store"):
-                for ref in self._symbols.own(argument + suffix, self._file):
-                    yield ref.id
-
-    def _static_registrations(self) -> None:
-        """``DECLARE_WORK(name, handler)`` and ``DEVICE_ATTR_RW(name)`` at file scope."""
-        for definer in self._facts.definers:
-            primitive = self._primitives.get(definer.macro)
-            if primitive is None or primitive.role is not Role.REGISTER:
-                continue
-            if primitive.here:
-                node = node_name(primitive.what, self._file)
-                for handler in self._named_after(definer):
-                    self._registrations.append(
-                        Registration(node, primitive.what, handler, 0, self._file)
-                    )
-                continue
-            if max(primitive.arg, primitive.function) >= len(definer.args):
-                continue
-            place = self._classifier.place(definer.args[primitive.arg], {}, "")
-            for handler in self._handler(definer.args[primitive.function]):
-                if place.cls:
-                    node = node_name(primitive.what, place.cls)
-                    self._registrations.append(
-                        Registration(node, primitive.what, handler, 0, self._file)
-                    )
-
-    # ops tables
-
-    def _ops(self) -> Iterable[OpsEntry]:
-        for entry in self._facts.initialisers:
-            functions = self._own_or_global(entry.value)
-            if functions:
-                owner = self._owner(entry.tag, entry.field)
-                for number in functions:
-                    self._called_back(owner, number)
-                    yield OpsEntry(owner, number)
-        for place, function in enumerate(self._facts.functions):
-            for assigned in function.sets:
-                owner = self._classifier.owner_of(assigned.chain, function.locals, assigned.type)
-                if not owner:
-                    continue
-                if (other := self._elsewhere(assigned, function, place)) and other != owner:
-                    yield OpsEntry(owner, OPS + other)
-                for target in self._own_or_global(assigned.function):
-                    self._called_back(owner, target)
-                    self._handles(owner, assigned, function, target)
-                    yield OpsEntry(owner, target)
-            yield from self._handed(function, place)
-
-    def _elsewhere(self, assigned: FieldSet, function: Function, place: int) -> str:
-        """The argument or the other member that a member is set to; empty for a function."""
-        if assigned.function.startswith("$"):
-            return argument_node(self._own_ref(function, place), assigned.function[1:])
-        if assigned.function.isidentifier():
-            return ""
-        return self._classifier.owner_of(assigned.function, function.locals, assigned.source)
-
-    def _handed(self, function: Function, place: int) -> Iterable[OpsEntry]:
-        """Functions that are given to callees, which keep them for others to call."""
-        for handed in function.hands:
-            if handed.callee in self._primitives:
-                continue
-            for ref in resolve_function(handed.callee, self._file, self._symbols):
-                if ref.macro:
-                    continue
-                node = argument_node(ref, handed.position)
-                if handed.function.startswith("$"):
-                    own = self._own_ref(function, place)
-                    yield OpsEntry(node, OPS + argument_node(own, handed.function[1:]))
-                for target in self._own_or_global(handed.function):
-                    yield OpsEntry(node, target)
-
-    def _own_ref(self, function: Function, place: int) -> FunctionRef:
-        return FunctionRef(
-            self._ids[place], function.name, self._file, function.line, function.static,
-            function.macro, function.returns, None,
-        )  # fmt: skip
-
-    def _called_back(self, member: str, function: int) -> None:
-        """Note what a framework holds when it calls *member*, and where that runs."""
-        for entry in frameworks.builtin().of(member):
-            nodes = [cls for name in entry.held for cls in self._taken_by(name)]
-            for node in (*nodes, context_node(entry.context)):
-                self._registrations.append(
-                    Registration(node, OPS + member, function, 0, self._file)
-                )
-
-    def _handles(self, member: str, assigned: FieldSet, setter: Function, target: int) -> None:
-        """Note whose handler ``x->timer.function = target`` makes of a function."""
-        what = next((e.object for e in frameworks.builtin().of(member) if e.object), "")
-        if not what:
-            return
-        expression = _LAST_MEMBER.sub("", assigned.chain)
-        if assigned.type:
-            cls = self._classifier.owner_of(expression, setter.locals, assigned.type)
-        else:
-            cls = self._classifier.place(expression, setter.locals, setter.name).cls
-        if cls:
-            node = node_name(what, cls)
-            self._registrations.append(Registration(node, what, target, setter.line, self._file))
-
-    def _taken_by(self, name: str) -> tuple[str, ...]:
-        """The classes a function of the kernel leaves locked; a class stands for itself."""
-        if not name.isidentifier():
-            return (name,)
-        effects = self._lookup(name)
-        taken = effects.acquires if effects is not None else ()
-        found = (e.cls or e.lock.removeprefix("=") for e in taken if e.cls or e.lock[:1] == "=")
-        return tuple(dict.fromkeys(found)) or (() if taken else (name,))
-
-    def _own_or_global(self, name: str) -> tuple[int, ...]:
-        refs = resolve_function(name, self._file, self._symbols)
-        return tuple(ref.id for ref in refs if not ref.macro)
-
-    def _owner(self, tag: str, field: str) -> str:
-        local = {"_": Local(f"{tag}*", -1, "")}
-        return self._classifier.owner_of(f"_->{field}", local, f"{tag}*")

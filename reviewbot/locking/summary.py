@@ -29,6 +29,7 @@ from reviewbot.locking.effects import (
     Fact,
     Held,
     Point,
+    Queued,
     Touch,
     Walk,
     When,
@@ -113,6 +114,7 @@ def summarize(
         tuple(sorted(found.doubts))[:MAX_EFFECTS],
         found.results,
         tuple(sorted(_dropped(walk, place_of)))[:MAX_EFFECTS],
+        tuple(dict.fromkeys(_queued(function, walk, place_of, primitives)))[:MAX_EFFECTS],
     )
     return effects if effects else None
 
@@ -310,6 +312,28 @@ def _touched(
             place = place_of(expression) if expression else UNKNOWN
             if place.param and not place.cls and expression not in point.released:
                 yield msgspec.structs.replace(touch, lock=place.param)
+
+
+def _queued(
+    function: Function, walk: Walk, place_of: PlaceOf, primitives: Primitives
+) -> Iterable[Queued]:
+    """Work items put on a queue that reach this function as a bare pointer."""
+
+    def named(argument: str) -> str:
+        expression = lock_expression(argument, function.locals)
+        return _portable(expression, "", place_of)[0] if expression else ""
+
+    for point in walk.points:
+        primitive = primitives.get(point.name)
+        if primitive is None or primitive.role is not Role.QUEUE:
+            continue
+        if max(primitive.arg, primitive.queue) >= len(point.args):
+            continue
+        work = named(point.args[primitive.arg])
+        queue = f"={primitive.queue_object}" if primitive.queue_object else ""
+        queue = queue or named(point.args[primitive.queue])
+        if work.startswith("$") and queue:
+            yield Queued(queue, work)
 
 
 def _touches_of(primitive: Primitive, point: Point) -> Iterable[Touch]:
