@@ -34,6 +34,7 @@ from reviewbot.locking.model import (
     Stats,
     Verdict,
 )
+from reviewbot.locking.renames import settled
 from reviewbot.locking.view import View
 
 _CLAIM = re.compile(
@@ -46,8 +47,8 @@ _CLAIM = re.compile(
 _SPEAKS = re.compile(r"(?<!c)lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bh[au]ng", re.I)
 """Words of a series that may mend locking: it is looked at again, for longer proofs."""
 _FAR = (
-    "The proof leads through many calls; it is shown because the series speaks of locking and"
-    " takes the hazard away."
+    "The proof is a long one, or rests on less than others; it is shown because the series speaks"
+    " of locking and takes the hazard away."
 )
 MAX_REMAINING = 12
 """Sites listed of a hazard that stays in the files a series changes."""
@@ -113,7 +114,7 @@ def _only_gone(hazard: Hazard) -> bool:
 
 
 def _far_fetched(hazard: Hazard) -> Hazard:
-    """A hazard with a proof that is believed only since the series speaks of such things."""
+    """A hazard whose proof is believed only since the series speaks of such things."""
     condition = f"{hazard.condition} {_FAR}".strip()
     return replace(hazard, grade=Grade.CONDITIONAL, condition=condition)
 
@@ -177,9 +178,10 @@ def _form(detail: LinkedFunction | None) -> object:
     return frozenset(actions), frozenset(uses), frozenset(i.node for i in detail.imbalances)
 
 
-def _hazards(history: History, files: frozenset[str]) -> Iterable[Hazard]:
-    for key in sorted(history.keys(), key=lambda key: (key[0], sorted(key[1]))):
-        yield _hazard(history.sites(key), history, files)
+def _hazards(history: History, files: frozenset[str]) -> list[Hazard]:
+    keys = sorted(history.keys(), key=lambda key: (key[0], sorted(key[1])))
+    found = [_hazard(history.sites(key), history, files) for key in keys]
+    return settled(found, history.first.finder.view, history.last.finder.view)
 
 
 def _hazard(sites: list[SiteState], history: History, files: frozenset[str]) -> Hazard:

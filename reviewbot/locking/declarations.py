@@ -246,4 +246,26 @@ def initialisers(code: bytes) -> Iterator[Initialiser]:
                 within.pop()
 
 
+def power_tables(code: bytes) -> Iterator[Initialiser]:
+    """What ``SET_RUNTIME_PM_OPS(suspend, resume, idle)`` and its kin fill in (linux/pm.h)."""
+    for match in _PM_OPS.finditer(code) if b"PM_OPS" in code else ():
+        values = [" ".join(part.decode("latin-1").split()) for part in match[2].split(b",")]
+        variable = values.pop(0) if match[1].startswith(_NAMES_A_TABLE) else ""
+        for member, value in zip(_power_members(match[1]), values, strict=False):
+            if value.isidentifier() and value != "NULL":
+                yield Initialiser("struct dev_pm_ops", member, value, variable)
+
+
+_PM_OPS = re.compile(rb"\b(\w*PM_OPS)\s*\(([^()]*)\)")
+_NAMES_A_TABLE = (b"DEFINE_", b"EXPORT_", b"SIMPLE_", b"UNIVERSAL_")
+
+
+def _power_members(macro: bytes) -> tuple[str, ...]:
+    if b"RUNTIME" in macro:
+        return "runtime_suspend", "runtime_resume", "runtime_idle"
+    if b"LATE_" in macro:
+        return "suspend_late", "resume_early"
+    return ("suspend_noirq", "resume_noirq") if b"NOIRQ_" in macro else ("suspend", "resume")
+
+
 _NOT_A_FUNCTION = frozenset({b"true", b"false", b"sizeof", b"THIS_MODULE"})

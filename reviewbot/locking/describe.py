@@ -273,7 +273,7 @@ class Describer:
                 return f"{function} waits{through} for {target} from within its own handler."
             return (
                 f"{function} holds {held} over {call}{through}, which waits for"
-                f" {self.context_name(target)}; the handler takes {held}."
+                f" {self.context_name(target)}; {self._ender(target)} takes {held}."
             )
         if finding.kind is HazardKind.RECURSIVE_LOCK:
             return f"{function} takes {held} while it holds it already{through}."
@@ -288,6 +288,11 @@ class Describer:
             f"{function} takes {target} while it holds {held}{through}; elsewhere {held} is taken"
             f" while {target} is held."
         )
+
+    @staticmethod
+    def _ender(target: str) -> str:
+        """Who brings about what is waited for."""
+        return "who completes it" if target.startswith("completion ") else "the handler"
 
     def _call_name(self, leg: Leg) -> str:
         action = self._finder.action(leg)

@@ -105,9 +105,10 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     queues: tuple[Queued, ...] = ()
 
     @property
-    def changes_held(self) -> bool:
-        """Whether a caller holds other locks after the call than before, or meanwhile."""
-        return bool(self.acquires or self.releases or self.drops)
+    def concerns_callers(self) -> bool:
+        """Whether a caller has to be walked: it holds other locks after the call than before,
+        or meanwhile, or what it hands over is queued."""
+        return bool(self.acquires or self.releases or self.drops or self.queues)
 
     def __bool__(self) -> bool:
         return bool(

@@ -27,6 +27,7 @@ from reviewbot.locking.declarations import (
     aggregates,
     definers,
     initialisers,
+    power_tables,
     spell_type,
     variables,
 )
@@ -217,7 +218,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
         typedefs,
         tuple(v for v in found if v.defined or _LOCK_TYPE.search(v.type)),
         tuple(definers(outside)),
-        tuple(initialisers(plain)),
+        (*initialisers(plain), *power_tables(plain)),
         errors,
     )
 

@@ -24,6 +24,10 @@ def condition(view: View, finding: Finding) -> str:
     parts = [_workers(view, finding.closing[0].held)] if _is_pool(finding) else []
     if finding.kind is HazardKind.RECURSIVE_LOCK and _virtual(view, finding):
         parts.append("Both are the same lock only if the callback is for the same object.")
+    if finding.readers:
+        parts.append(
+            f"Readers of {finding.readers} block each other only while a writer waits for it."
+        )
     for number in _virtual(view, finding):
         count = view.graph.candidates_of(number)
         if view.graph.is_wide(number):

@@ -40,6 +40,8 @@ SLEEP = "sleep"
 """The node of a call that may sleep and waits for nothing in particular."""
 CONTEXTS = frozenset(context_node(context) for context in Running)
 _PROCESS = context_node(Running.PROCESS)
+RCU = "RCU"
+"""The node of plain RCU: nothing in a reader of it may sleep."""
 FEW_CALLERS = 3
 """Calls of one (struct, field) up to which all that stands in it is known to be called there."""
 MAX_REACHED = 200_000
@@ -165,8 +167,10 @@ def sleeps(action: Action) -> bool:
 
 def runs_atomically(registration: Registration) -> bool:
     """Whether a handler runs where nothing may sleep."""
-    return RUNS_IN.get(registration.what, Running.PROCESS) is not Running.PROCESS or (
-        registration.node in CONTEXTS and registration.node != _PROCESS
+    return (
+        RUNS_IN.get(registration.what, Running.PROCESS) is not Running.PROCESS
+        or registration.node == RCU
+        or (registration.node in CONTEXTS and registration.node != _PROCESS)
     )
 
 

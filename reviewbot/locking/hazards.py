@@ -9,12 +9,13 @@ of the kernel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise, takewhile
 
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import (
+    BLOCKS,
     CONTEXT,
     FEW_CANDIDATES,
     IN_ATOMIC,
@@ -44,6 +45,9 @@ NEAR = 2
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
 _WORKER_POOL = "srcu-gp"
+_COMPLETION = "completion"
+_FAIR = frozenset({"rwsem", "percpu-rwsem"})
+"""Kinds of lock whose readers wait for a writer that waits."""
 _FAULT = f"{OPS}struct vm_operations_struct."
 
 
@@ -71,11 +75,14 @@ class Finder(Ways):
         return list(out.values())
 
     def _proven(self, finding: Finding) -> Finding | None:
-        """The finding by a way that constant arguments do not bar; None if they bar all."""
+        """The finding by ways that can be gone; None if there are none."""
         leg = self.open_way(finding.leg)
-        if leg is None or leg is finding.leg:
-            return finding if leg is not None else None
-        return next((other for other in self.close(leg) if other.key == finding.key), None)
+        if leg is not None and leg is not finding.leg:
+            return next((other for other in self.close(leg) if other.key == finding.key), None)
+        closing = tuple(way for one in finding.closing if (way := self.open_way(one)) is not None)
+        if leg is None or len(closing) < len(finding.closing):
+            return None
+        return replace(finding, closing=closing)
 
     def _of_function(self, function: int) -> Iterator[Finding]:
         detail = self.view.detail(function)
@@ -144,6 +151,8 @@ class Finder(Ways):
         if leg.target == SLEEP or leg.held.endswith("()") or leg.target.endswith("()"):
             return  # whatever lock a function returns is no class
         kinds = self.what_of(leg)
+        if self.limits.weak < 0 and _COMPLETION in (kinds, leg.held.partition(" ")[0]):
+            return
         if kinds == "rcu-gp":  # its readers may not sleep: what blocks in one is found as that
             return
         if leg.held == leg.target:
@@ -154,20 +163,55 @@ class Finder(Ways):
         if node is None or other is None:
             return
         back = self.leading_to(node, writers_only=bool(held & READ))
-        closing = self._choose(back.get(other, []), bool(target & READ), leg)
-        if closing is not None and self.what_of(closing) == "rcu-gp":
-            return
-        if closing is not None and self._ordered(leg, closing) and self._told(leg, closing):
-            if not self._part(leg, closing):
-                yield self._cycle(leg, closing, kinds)
-        elif closing is not None:
-            return
+        closing, readers = self._closing(back.get(other, []), leg, held, target)
+        if closing is not None:
+            if self._believed(leg, closing, readers):
+                yield replace(self._cycle(leg, closing, kinds), readers=readers)
         elif not kinds and (third := self._by_a_third(leg, other, back, target)) is not None:
             yield self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, third)
         elif kinds == _WORKER_POOL and leg.function != CONTEXT and self._at_home(leg):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:
                 yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
+
+    def _closing(self, ways: list[Leg], leg: Leg, held: int, target: int) -> tuple[Leg | None, str]:
+        """The best of the *ways* back, and the lock that both sides of it only read."""
+        closing = self._choose(ways, bool(target & READ), leg)
+        if closing is None and (readers := self._shared(leg, held, target)):
+            node, other = self.view.node(leg.held), self.view.node(leg.target)
+            if node is not None and other is not None:
+                all_ways = self.leading_to(node, writers_only=False).get(other, [])
+                return self._choose(all_ways, False, leg), readers
+        return closing, ""
+
+    def _believed(self, leg: Leg, closing: Leg, readers: str) -> bool:
+        """Whether two edges that close a cycle are a hazard."""
+        if self.what_of(closing) == "rcu-gp" or self._part(leg, closing):
+            return False
+        waits = {leg.target.partition(" ")[0], closing.target.partition(" ")[0]}
+        weak = bool(readers) or _COMPLETION in waits
+        if weak and self.cost(leg) + self.cost(closing) > self.limits.weak:
+            return False
+        return self._ordered(leg, closing) and self._told(leg, closing)
+
+    def _shared(self, leg: Leg, held: int, target: int) -> str:
+        """The one lock of an edge that is taken for reading, if its readers queue behind writers.
+
+        lockdep takes that for a cycle (Documentation/locking/lockdep-design.rst, "non-recursive
+        reader"); both locks of it read is more than two tasks and a writer can bring about.
+        """
+        if bool(held & READ) == bool(target & READ) or self.limits.weak < 0:
+            return ""
+        taken = self.taken(leg)
+        if taken is None:
+            return ""
+        name, kind = (leg.held, taken.kind) if held & READ else (leg.target, self._kind_of(leg))
+        node = self.view.node(name)
+        if kind not in _FAIR or node is None:
+            return ""
+        flags = self.view.graph.actors_on(node)[1]
+        writers = ((flags & BLOCKS) != 0) & ((flags & READ) == 0)
+        return name if writers.any() else ""
 
     def _part(self, leg: Leg, closing: Leg) -> bool:
         """Whether both legs go through one function and part there.
@@ -241,8 +285,8 @@ class Finder(Ways):
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
             yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
-        elif what in FILES:
-            return  # one file may remove another
+        elif what in FILES or what == _COMPLETION:
+            return  # one file may remove another, and a task await what it has done before
         elif what:
             yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif (

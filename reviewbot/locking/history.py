@@ -158,7 +158,8 @@ def numbers(view: View, spots: set[Spot]) -> dict[Spot, list[int]]:
 
 def wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """From where a function is run without being called by name."""
-    return tuple(sorted(view.runs_as(function))), tuple(view.tables_of(function))
+    runs = (node for node in view.runs_as(function) if not node.startswith("completion "))
+    return tuple(sorted(runs)), tuple(view.tables_of(function))
 
 
 def volatile(

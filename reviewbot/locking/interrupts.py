@@ -30,13 +30,14 @@ from reviewbot.locking.graph import (
     sleeps,
 )  # fmt: skip
 from reviewbot.locking.legs import Finding, Leg
-from reviewbot.locking.linked import Action, LinkedFunction, context_node
+from reviewbot.locking.linked import Action, LinkedFunction, Registration, context_node
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import ATOMIC, SLEEPING
 from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
+_BH_QUEUES = frozenset({"workqueue system_bh_wq", "workqueue system_bh_highpri_wq"})
 _SPINNING = frozenset({"spinlock", "rwlock"})
 UP = 5
 """Calls followed up to a function that is known to run with interrupts on."""
@@ -49,9 +50,17 @@ def contexts(view: View, function: int) -> frozenset[Running]:
         for context in Running:
             if registration.node == context_node(context):
                 out.add(context)
-        if registration.what in RUNS_IN:
-            out.add(RUNS_IN[registration.what])
+        if (handled := _runs_in(view, registration)) is not None:
+            out.add(handled)
     return frozenset(out)
+
+
+def _runs_in(view: View, registration: Registration) -> Running | None:
+    """Where the handler of an object runs; work on a queue of softirqs does in one of them."""
+    queues = view.queues_of(registration.node) if registration.what == "work" else ()
+    if any(q in _BH_QUEUES or "WQ_BH" in "|".join(view.flags_of(q)) for q in queues):
+        return Running.SOFTIRQ
+    return RUNS_IN.get(registration.what)
 
 
 def inversions(edges: Edges, function: int) -> Iterator[Finding]:
@@ -146,7 +155,7 @@ def _context(view: View, way: Leg) -> Running | None:
             return context
     for registration in view.registered(way.path[0]):
         if registration.node == way.held:
-            return RUNS_IN.get(registration.what)
+            return _runs_in(view, registration)
     return None
 
 

@@ -42,6 +42,8 @@ class Finding:
     imbalance: Imbalance | None = None
     interrupted: Action | None = None
     """The acquisition after which the interrupt of the closing leg may come in."""
+    readers: str = ""
+    """The lock that both sides take for reading: a writer has to wait in between."""
 
     @property
     def key(self) -> tuple[HazardKind, frozenset[str]]:

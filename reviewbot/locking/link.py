@@ -35,7 +35,7 @@ from reviewbot.locking.linked import (
 )
 from reviewbot.locking.naming import FileNames
 from reviewbot.locking.primitives import SLEEPING, Primitive, Primitives, Role
-from reviewbot.locking.registrations import Registrations
+from reviewbot.locking.registrations import REGISTERING, Registrations
 from reviewbot.locking.summary import summarize, table_effects
 from reviewbot.locking.symbols import Classifier, Symbols, resolve_function
 from reviewbot.locking.tables import Tables
@@ -308,7 +308,7 @@ class _FileLinker:
 
     def _primitive(self, function: Function, point: Point, primitive: Primitive) -> Action | None:
         """The action of a primitive's call; notes registrations and queueings on the way."""
-        if primitive.role in (Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC):
+        if primitive.role in REGISTERING:
             self._registrations.note(function, point, primitive)
             return None
         if primitive.role is Role.SLEEP:

@@ -122,7 +122,7 @@ class Primitives(Mapping[str, Primitive]):
         self.flow_names = frozenset(
             entry.name
             for entry in self._by_name.values()
-            if (entry.role not in (Role.SLEEP, Role.SIGNAL, Role.OPAQUE) or entry.drops >= 0)
+            if (entry.role not in (Role.SLEEP, Role.OPAQUE) or entry.drops >= 0)
             and not (entry.role is Role.WAIT and entry.object)
         )
         """Calls whose order within a function matters; the others only need the call graph."""

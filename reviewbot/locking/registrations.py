@@ -16,6 +16,8 @@ from reviewbot.locking.naming import FileNames
 from reviewbot.locking.primitives import NONE, RESULT, Primitive, Role
 from reviewbot.locking.symbols import UNKNOWN
 
+REGISTERING = frozenset({Role.REGISTER, Role.SIGNAL, Role.QUEUE, Role.QUEUE_ALLOC})
+"""Roles of the calls that :meth:`Registrations.note` takes in."""
 _LAST_MEMBER = re.compile(r"\s*(?:->|\.)\s*\w+$")
 
 
@@ -67,7 +69,7 @@ class Registrations:
             for handler in self._members(point.args[primitive.table].lstrip("&")):
                 self._add(node, primitive.what, handler, point.line)
             return
-        if primitive.function == primitive.thread == NONE:  # says something of the object itself
+        if primitive.function == primitive.thread == NONE:  # what the function itself does to it
             self._add(node, primitive.what, self._names.callees(function.name)[0], point.line)
         for position, what in (
             (primitive.function, primitive.what),

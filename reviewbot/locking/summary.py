@@ -76,7 +76,7 @@ def primitive_effects(primitive: Primitive) -> Effects | None:
     if primitive.drops >= 0:
         return Effects(drops=(f"${primitive.drops}{primitive.below}",))
     if primitive.role in (
-        Role.WAIT, Role.REGISTER, Role.QUEUE, Role.QUEUE_ALLOC, Role.CALL,
+        Role.WAIT, Role.REGISTER, Role.SIGNAL, Role.QUEUE, Role.QUEUE_ALLOC, Role.CALL,
     ):  # fmt: skip
         return Effects()
     return None

@@ -264,6 +264,8 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 UNKNOWN = Place("", "", "")
 LOCAL_OBJECT = "on stack"
+CURRENT = "struct task_struct*"
+"""Type of ``current``, a macro of each architecture (asm/current.h)."""
 CONTAINERS = frozenset(
     f"struct {tag}"
     for tag in (
@@ -351,6 +353,8 @@ class Classifier:
         return self._typed(local.type, path, param)
 
     def _global(self, root: str, path: tuple[str, ...]) -> Place:
+        if root == "current" and path:
+            return self._typed(CURRENT, path, "")
         ref = resolve_variable(root, self._file, self._symbols)
         if ref is None:
             return UNKNOWN
@@ -397,6 +401,8 @@ class Classifier:
             kind = self._call_type(root, locals_)
         elif (local := locals_.get(root)) is not None:
             kind = local.type
+        elif root == "current":
+            kind = CURRENT
         else:
             ref = resolve_variable(root, self._file, self._symbols)
             kind = ref.type if ref is not None else ""

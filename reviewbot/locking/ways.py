@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ from reviewbot.locking.edges import DEPTH, Edges
 from reviewbot.locking.feasible import NOWHERE, Edge, Feasibility
 from reviewbot.locking.graph import BLOCKS, SLEEP, rows_of
 from reviewbot.locking.legs import Leg
+from reviewbot.locking.linked import Taken
 
 MAX_DETOURS = 3
 """Calls that constant arguments bar, around which another way is looked for."""
@@ -57,19 +59,33 @@ class Ways(Edges):
         return None if None in edges else edges[0]
 
     def _locked_out(self, leg: Leg) -> Edge | None:
-        """The call of a leg that is made with the lock at its end held already.
+        """The call of a leg that is only made with the lock at its end held already.
 
-        Whoever goes this way waits for himself, and that is no order between two locks.
+        Whoever goes this way waits for himself, or gives the lock back before he asks for it
+        again, and that is no order between two locks.
         """
         if leg.held == leg.target or self.what_of(leg):
             return None
         for caller, callee in pairwise((leg.function, *leg.path)):
             detail = self.view.detail(caller) if caller >= 0 else None
-            for use in detail.uses if detail is not None else ():
-                held = (t for t in use.held if t.node == leg.target and t.mode != "read")
-                if any(not t.nested for t in held) and callee in self.numbers(use):
-                    return caller, callee
+            lines = {
+                use.line
+                for use in (detail.uses if detail is not None else ())
+                if any(t.node == leg.target and _excludes(t) for t in use.held)
+                and callee in self.numbers(use)
+            }
+            if lines and len(lines) >= self._calls(caller, callee):
+                return caller, callee
         return None
+
+    def _calls(self, caller: int, callee: int) -> int:
+        """How often a function's text calls another, or the member of a struct."""
+        ref = self.view.function(caller)
+        if ref is None:
+            return 0
+        name = self.view.callable_name(callee).rpartition(".")[2]
+        text = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
+        return len(re.findall(rf"\b{re.escape(name)}\s*\(", text))
 
     def _detour(self, leg: Leg, barred: frozenset[Edge]) -> Leg | None:
         """The nearest way to the end of a leg, from the same call, without *barred* calls."""
@@ -87,3 +103,8 @@ class Ways(Edges):
         if not found:
             return None
         return replace(leg, path=tuple(reversed(reach.path(min(found)[1]))))
+
+
+def _excludes(taken: Taken) -> bool:
+    """Whether nobody else can have the lock meanwhile, nor its holder once more."""
+    return taken.mode != "read" and not taken.nested

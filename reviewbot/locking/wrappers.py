@@ -59,9 +59,9 @@ def function_refs(
 
 
 def wrapper_names(refs: Iterable[FunctionRef]) -> frozenset[str]:
-    """Names of functions that change what a caller holds."""
+    """Names of functions whose callers have to be walked."""
     return frozenset(
-        ref.name for ref in refs if ref.effects is not None and ref.effects.changes_held
+        ref.name for ref in refs if ref.effects is not None and ref.effects.concerns_callers
     )
 
 

@@ -131,6 +131,66 @@ static void poll(struct timer_list *unused)
 }
 """
 )
+QUEUED = (
+    HANDLER
+    + """
+static struct workqueue_struct *busy;
+
+void dev_queue(struct dev *d, struct work_struct *work)
+{
+	queue_work(busy, work);
+}
+
+void dev_kick(struct dev *d)
+{
+	dev_queue(d, &d->work);
+}
+
+void dev_stop(struct dev *d)
+{
+@@
+}
+"""
+)
+THREAD = """
+static int dev_thread(void *data)
+{
+	struct dev *d = data;
+
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+	return 0;
+}
+
+void dev_start(struct dev *d)
+{
+	struct task_struct *task;
+
+	task = kthread_create(dev_thread, d, "dev");
+	if (IS_ERR(task))
+		return;
+	rcu_assign_pointer(d->thread, task);
+}
+
+void dev_stop(struct dev *d)
+{
+	struct task_struct *task = NULL;
+
+	mutex_lock(&d->lock);
+	task = rcu_dereference_protected(d->thread, lockdep_is_held(&d->lock));
+@@
+}
+"""
+STATISTICS = """
+static void dev_get_stats(struct net_device *dev, struct rtnl_link_stats64 *stats)
+{
+@@
+}
+
+static const struct net_device_ops dev_ops = {
+	.ndo_get_stats64 = dev_get_stats,
+};
+"""
 DEBUGFS = """
 static DEFINE_MUTEX(files);
 static int info_show(struct seq_file *m, void *v)
@@ -260,6 +320,27 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
         Kind.FLUSH_CYCLE, f"{CORE}:polled|timer {CORE}:poller", "dev_stop", POLL,
         "\tspin_lock_bh(&polled);\n\ttimer_delete_sync(&poller);\n\tspin_unlock_bh(&polled);",
         "\ttimer_delete_sync(&poller);",
+    ),
+    "flush of a queue that a helper fills": in_kernel(
+        Kind.FLUSH_CYCLE, f"{LOCK}|workqueue {CORE}:busy", "dev_stop", QUEUED,
+        "\tmutex_lock(&d->lock);\n\tflush_workqueue(busy);\n\tmutex_unlock(&d->lock);",
+        "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tflush_workqueue(busy);",
+    ),
+    "stop of a thread that was kept": in_kernel(
+        Kind.FLUSH_CYCLE, f"{LOCK}|kthread struct dev.thread", "dev_stop", THREAD,
+        "\tkthread_stop(task);\n\tmutex_unlock(&d->lock);",
+        "\tmutex_unlock(&d->lock);\n\tkthread_stop(task);",
+    ),
+    "branch patched under a lock that is taken with CPUs held": in_kernel(
+        Kind.LOCK_ORDER_INVERSION, f"{CORE}:first|cpu_hotplug_lock", "dev_on",
+        "void each_cpu(void)\n{\n\tcpus_write_lock();\n\tmutex_lock(&first);\n"
+        "\tmutex_unlock(&first);\n\tcpus_write_unlock();\n}\n"
+        "void dev_on(void)\n{\n@@\n}\n",
+        "\tmutex_lock(&first);\n\tstatic_branch_inc(&key);\n\tmutex_unlock(&first);",
+        "\tmutex_lock(&first);\n\tmutex_unlock(&first);\n\tstatic_branch_inc(&key);",
+    ),
+    "sleep where statistics are asked": in_kernel(
+        Kind.SLEEP_IN_ATOMIC, "RCU", "dev_get_stats", STATISTICS, "\tmsleep(1);", "\tudelay(1);",
     ),
     "debugfs removed under its lock": in_kernel(
         Kind.FLUSH_CYCLE, f"{CORE}:files|debugfs {CORE}", "dev_del", DEBUGFS,

@@ -12,6 +12,7 @@ from reviewbot.locking.declarations import (
     aggregates,
     definers,
     initialisers,
+    power_tables,
     spell_type,
     variables,
 )
@@ -231,6 +232,50 @@ struct table tables[] = {
         Initialiser("struct table", "run", "first", "tables"),
         Initialiser("struct table", "run", "second", "tables"),
     ]
+
+
+def test_members_of_members() -> None:
+    text = """\
+static struct algorithm algorithm = {
+	.name = "x",
+	.iface = {
+		.enable = start,
+		.deep = { .each = walk, },
+		.disable = stop,
+	},
+	.rows = { { .run = first }, { .run = second } },
+	.last = finish,
+};
+"""
+    found = [(entry.field, entry.value) for entry in initialisers(text.encode())]
+    assert found == [
+        ("iface.enable", "start"),
+        ("iface.deep.each", "walk"),
+        ("iface.disable", "stop"),
+        ("rows.run", "first"),
+        ("rows.run", "second"),
+        ("last", "finish"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SYSTEM_SLEEP_PM_OPS(go, come)", {"suspend": "go", "resume": "come"}),
+        (
+            "SET_LATE_SYSTEM_SLEEP_PM_OPS(go,\n\tcome)",
+            {"suspend_late": "go", "resume_early": "come"},
+        ),
+        ("NOIRQ_SYSTEM_SLEEP_PM_OPS(go, come)", {"suspend_noirq": "go", "resume_noirq": "come"}),
+        ("SET_RUNTIME_PM_OPS(go, come, NULL)", {"runtime_suspend": "go", "runtime_resume": "come"}),
+        ("static DEFINE_SIMPLE_DEV_PM_OPS(ops, go, come);", {"suspend": "go", "resume": "come"}),
+        ("static SIMPLE_DEV_PM_OPS(ops, NULL, come);", {"resume": "come"}),
+    ],
+)
+def test_power_tables(text: str, found: dict[str, str]) -> None:
+    entries = list(power_tables(text.encode()))
+    assert {entry.tag for entry in entries} == {"struct dev_pm_ops"}
+    assert {entry.field: entry.value for entry in entries} == found
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_every_entry_makes_sense(member: str, entry: Callback) -> None:
     assert "/" in entry.source
     for held in entry.held:
         assert held.isidentifier() or held.startswith("struct ")
-    if entry.held:
+    if any(held.isidentifier() for held in entry.held):  # a class may be a spinlock's
         assert entry.context is Running.PROCESS
 
 

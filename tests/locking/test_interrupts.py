@@ -11,7 +11,7 @@ from reviewbot.locking.graph import BH_OFF, IRQ_OFF, masked
 from reviewbot.locking.interrupts import contexts, inversions, runs_open
 from reviewbot.locking.view import View
 from tests.locking.context_scenarios import BH_LOCK, HARD, IRQ_LOCK, PLAIN_LOCK, SHOW, TIMER
-from tests.locking.scenario import one
+from tests.locking.scenario import HANDLER, one
 from tests.locking.support import Lab
 
 FILE = "drivers/dev/core.c"
@@ -48,6 +48,24 @@ def test_contexts_follow_from_who_calls(lab: Lab) -> None:
         assert contexts(view, number(view, "dev_irq")) == {Running.HARDIRQ}
         assert contexts(view, number(view, "state_show")) == {Running.PROCESS}
         assert contexts(view, number(view, "dev_start")) == set()
+
+
+@pytest.mark.parametrize(
+    ("queue", "context"),
+    [
+        ("system_bh_wq", Running.SOFTIRQ),
+        ("system_wq", Running.PROCESS),
+        ("d->wq", Running.SOFTIRQ),
+    ],
+)
+def test_work_may_run_in_a_softirq(lab: Lab, queue: str, context: Running) -> None:
+    text = HANDLER + (
+        "void dev_kick(struct dev *d)\n{\n"
+        f'\td->wq = alloc_workqueue("dev", WQ_BH, 0);\n\tqueue_work({queue}, &d->work);\n}}\n'
+        "struct workqueue_struct *system_bh_wq, *system_wq;\n"
+    )
+    with lab.views(one(text)) as (view,):
+        assert contexts(view, number(view, "dev_work")) == {context}
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,16 @@ def test_classes(kernel: Kernel, expression: str, cls: str, param: str) -> None:
     assert (place.cls, place.param) == (cls, param)
 
 
+def test_the_task_that_runs_has_a_type() -> None:
+    tasks = "struct mm_struct { struct rw_semaphore mmap_lock; };\n"
+    tasks += "struct task_struct { struct mm_struct *mm; };\n"
+    kernel = Kernel({"include/linux/sched.h": tasks, "a/a.c": ""})
+    classifier = Classifier("a/a.c", kernel.symbols)
+    locals_ = {"mm": Local("struct mm_struct*", -1, "current->mm")}
+    assert classifier.place("current->mm->mmap_lock", {}, "f").cls == "struct mm_struct.mmap_lock"
+    assert classifier.type_of("current->mm", locals_) == "struct mm_struct*"
+
+
 def test_a_global_is_the_same_class_in_every_file() -> None:
     kernel = Kernel({"a/a.c": "DEFINE_MUTEX(shared);\n", "b/b.c": "extern struct mutex shared;\n"})
     for file in ("a/a.c", "b/b.c", "c/c.c"):
