@@ -6,7 +6,8 @@
 Each entry of ``labels.jsonl`` names a patch that the tree already contains: the
 base is the tree with the patch reversed, the series is the patch.  A fix counts
 as found if the right kind of hazard is reported as gone on one of the label's
-locks; a control is a false alarm if any hazard is reported as gone or new.
+locks, or in the context that stands there (``tasklet context``); a control is a
+false alarm if any hazard is reported as gone or new.
 """
 
 from __future__ import annotations
@@ -105,12 +106,15 @@ def _judge(label: Label, comparison: Comparison, seconds: float) -> Result:
     touched = [h for h in comparison.hazards if _changed(h)]
     wanted = KINDS.get(str(label["kind"]), set())
     words = {_bare(word) for lock in label["locks"] for word in _WORD.findall(lock)}
+    contexts = {lock.split()[0] for lock in label["locks"] if lock.endswith(" context")}
     found = False
     for hazard in comparison.hazards:
         gone = any(site.state is ChangeState.REMOVED for site in hazard.sites)
         names = {_bare(word) for c in hazard.classes for word in _WORD.findall(c)}
         fields = {_bare(c.rsplit(".", 1)[-1].split(":")[-1]) for c in hazard.classes}
-        if gone and hazard.kind in wanted and (fields & words or len(names & words) >= 2):
+        named = fields & words or len(names & words) >= 2
+        named = named or contexts & {c.partition(" ")[0] for c in hazard.classes}
+        if gone and hazard.kind in wanted and named:
             found = True
     shown = tuple(
         f"{h.state.value} {h.kind.value} {' -> '.join(h.classes)}" for h in comparison.hazards
