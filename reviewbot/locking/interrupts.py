@@ -20,7 +20,6 @@ from reviewbot.locking.frameworks import RUNS_IN, Running
 from reviewbot.locking.graph import (
     BH_OFF,
     CONTEXT,
-    CONTEXTS,
     IN_ATOMIC,
     IRQ_OFF,
     SLEEPS,
@@ -138,10 +137,9 @@ def _in_one_file(edges: Edges, way: Leg, function: int) -> bool:
 def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
     """Whether a handler is one of the code that *function* belongs to.
 
-    Of an object it is; what a framework calls is somebody's of all there are, and a call
-    through a struct takes it anywhere.
+    Of an object it is; a call through a struct may take it anywhere.
     """
-    if way.held not in CONTEXTS or not edges.through_ops(way):
+    if not edges.through_ops(way):
         return True
     return related(directory_of(edges.spot(way.path[0])[0]), directory_of(edges.spot(function)[0]))
 
@@ -163,23 +161,33 @@ def runs_open(edges: Edges, function: int, mask: int, softirqs: bool = False) ->
     """Whether *function* is known to run with the interrupts of *mask* on.
 
     It is if it, or what calls it with these interrupts on, is called back where it may
-    sleep, or sleeps itself.  With *softirqs*, one in a softirq is open to hard interrupts.
+    sleep, or sleeps itself.  With *softirqs*, it also is in a softirq of its own file, which
+    is open to hard interrupts.
     """
-    closed = {Running.HARDIRQ, Running.SOFTIRQ}
-    if softirqs and mask == IRQ_OFF:
-        closed.remove(Running.SOFTIRQ)
     level = np.array([function], np.int32)
     seen = {function}
     for _ in range(UP + 1):
-        if any(_is_open(edges.view, number, mask, closed) for number in level.tolist()):
+        if any(_is_open(edges.view, number, mask) for number in level.tolist()):
             return True
         up = _open_callers(edges, level, mask) - seen
-        up = {f for f in up if not contexts(edges.view, f) & closed}
+        if softirqs and mask == IRQ_OFF and _in_softirq(edges, function, up):
+            return True
+        up = {f for f in up if not contexts(edges.view, f) & {Running.HARDIRQ, Running.SOFTIRQ}}
         if not up:
             return False
+        softirqs = False  # further up it is not said with which interrupts on
         seen |= up
         level = np.array(sorted(up), np.int32)
     return False
+
+
+def _in_softirq(edges: Edges, function: int, callers: AbstractSet[int]) -> bool:
+    """Whether *function* or one of its *callers* in its file is the handler of a softirq."""
+    home = edges.spot(function)[0]
+    return any(
+        Running.SOFTIRQ in contexts(edges.view, number) and edges.spot(number)[0] == home
+        for number in (function, *callers)
+    )
 
 
 def _open_callers(edges: Edges, level: Ids, mask: int) -> set[int]:
@@ -202,8 +210,8 @@ def _open_callers(edges: Edges, level: Ids, mask: int) -> set[int]:
     return found | _open_callers(edges, np.array(narrow, np.int32), mask) if narrow else found
 
 
-def _is_open(view: View, function: int, mask: int, closed: AbstractSet[Running]) -> bool:
-    if contexts(view, function) - closed:
+def _is_open(view: View, function: int, mask: int) -> bool:
+    if Running.PROCESS in contexts(view, function):
         return True
     if _holds_what_sleeps(view, function) or _turns_on(view, function, mask):
         return True

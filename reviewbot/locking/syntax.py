@@ -11,14 +11,20 @@ TRANSPARENT = frozenset(
     {"likely", "unlikely", "WARN_ON", "WARN_ON_ONCE", "WARN", "WARN_ONCE", "BUG_ON", "READ_ONCE"}
 )
 _WARNS = re.compile(r"^(?:\w+_)?WARN(?:_ON)?(?:_ONCE)?$")
-_DEREFERENCES = re.compile(r"^(?:s?rcu|rtnl)_dereference(?:_\w+)?$|^rcu_access_pointer$")
+_DEREFERENCES = frozenset(
+    {"rcu_access_pointer", "rcu_dereference", "rcu_dereference_bh", "rcu_dereference_bh_check",
+     "rcu_dereference_check", "rcu_dereference_protected", "rcu_dereference_raw",
+     "rcu_dereference_rtnl", "rcu_dereference_sched", "rtnl_dereference", "srcu_dereference",
+     "srcu_dereference_check"}
+)  # fmt: skip
+"""Of linux/rcupdate.h and its kin; what is named like them may take another pointer's place."""
 STORES = frozenset({"rcu_assign_pointer", "smp_store_release", "WRITE_ONCE"})
 """Calls that assign their second argument to the first."""
 
 
 def hands_on(name: str, count: int) -> int:
     """Which of *count* arguments is the value of a call of *name*; -1 if none is."""
-    if name in TRANSPARENT or _DEREFERENCES.match(name):
+    if name in TRANSPARENT or name in _DEREFERENCES:
         return 0 if count else -1
     if name == "__cond_lock":  # linux/compiler_types.h: what the condition says of a lock
         return count - 1

@@ -331,14 +331,6 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
         "\tkthread_stop(task);\n\tmutex_unlock(&d->lock);",
         "\tmutex_unlock(&d->lock);\n\tkthread_stop(task);",
     ),
-    "branch patched under a lock that is taken with CPUs held": in_kernel(
-        Kind.LOCK_ORDER_INVERSION, f"{CORE}:first|cpu_hotplug_lock", "dev_on",
-        "void each_cpu(void)\n{\n\tcpus_write_lock();\n\tmutex_lock(&first);\n"
-        "\tmutex_unlock(&first);\n\tcpus_write_unlock();\n}\n"
-        "void dev_on(void)\n{\n@@\n}\n",
-        "\tmutex_lock(&first);\n\tstatic_branch_inc(&key);\n\tmutex_unlock(&first);",
-        "\tmutex_lock(&first);\n\tmutex_unlock(&first);\n\tstatic_branch_inc(&key);",
-    ),
     "sleep where statistics are asked": in_kernel(
         Kind.SLEEP_IN_ATOMIC, "RCU", "dev_get_stats", STATISTICS, "\tmsleep(1);", "\tudelay(1);",
     ),

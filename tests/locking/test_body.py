@@ -204,13 +204,14 @@ def test_locals_and_parameters() -> None:
         ("struct kvm *k; list_for_each_entry(k, &dev->list, l) f(k);", ""),
         ("struct kvm *k = NULL; if (x) k = dev->kvm;", "dev->kvm"),
         ("struct kvm *k = rcu_dereference(dev->kvm);", "dev->kvm"),
+        ("struct kvm *k = rcu_dereference_protected_kvm(dev, 1);", None),
         ("struct kvm *k = &dev->inner;", "&dev->inner"),
     ],
 )
 def test_a_pointer_that_is_set_once_is_an_alias(statements: str, alias: str | None) -> None:
     local = body_of(statements).locals["k"]
     if alias is None:
-        assert local.alias.startswith("container_of(dev,")
+        assert local.alias.startswith(("container_of(dev,", "rcu_dereference_protected_kvm(dev,"))
     else:
         assert local.alias == alias
 
