@@ -331,7 +331,8 @@ def _queued(
             continue
         work = named(point.args[primitive.arg])
         queue = f"={primitive.queue_object}" if primitive.queue_object else ""
-        queue = queue or named(point.args[primitive.queue])
+        if not queue and primitive.queue >= 0:
+            queue = named(point.args[primitive.queue])
         if work.startswith("$") and queue:
             yield Queued(queue, work)
 
