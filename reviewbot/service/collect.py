@@ -88,12 +88,19 @@ def _reviews_of(this: _Pass, found: Sequence[Group]) -> dict[str, ReviewRecord]:
         else:
             growing.append(group)
     taken = {
-        record.key
+        record.key: record
         for record in reviews.by_key(this.state, [g.key for g in growing])
         if record.state is not ReviewState.COLLECTING
     }
-    named = {group.key: _renamed(group) if group.key in taken else group for group in growing}
-    members = [message for group in growing for message in group.messages]
+    named: dict[str, Group] = {}
+    for group in growing:
+        other = taken.get(group.key)
+        if other is not None and other.head == group.head:
+            by_group[group.key] = other  # another service has begun it since we looked
+            reviews.adopt(this.state, other.id, group.messages)
+        else:
+            named[group.key] = group if other is None else _renamed(group)
+    members = [message for group in named.values() for message in group.messages]
     reviews.regroup(this.state, [group.key for group in named.values()], members)
     for key, group in named.items():
         first = this.records[group.messages[0]]

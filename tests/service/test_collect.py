@@ -163,6 +163,20 @@ def test_a_crash_between_mail_and_series_loses_nothing(desk: Desk) -> None:
     assert len(desk.look().queued) == 1
 
 
+def test_two_services_that_look_at_once_make_one_review(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = tuple(Arrival(raw, f"{number}") for number, raw in enumerate(SERIES))
+    desk.poll(Line(batches=[Batch(arrivals, "x")]))
+    waiting = mail.open_posts(desk.state)
+    records = mail.records(desk.state, [post.message_id for post in waiting])
+    desk.look()
+    monkeypatch.setattr(mail, "open_posts", lambda _: waiting)  # as the other one has read them
+    monkeypatch.setattr(mail, "records", lambda *_: records)
+    assert desk.look() == Advance()
+    assert desk.only().state is ReviewState.QUEUED
+
+
 def test_a_newer_version_ends_the_older(desk: Desk) -> None:
     desk.come(written("a@example.org", "[PATCH] frob: do it"))
     done = desk.come(
