@@ -14,6 +14,7 @@ from reviewbot.locking.linked import OPS, Queue, Queueing, Registration, context
 from reviewbot.locking.names import substitute
 from reviewbot.locking.naming import FileNames
 from reviewbot.locking.primitives import NONE, RESULT, Primitive, Role
+from reviewbot.locking.summary import queue_of
 from reviewbot.locking.symbols import UNKNOWN
 
 REGISTERING = frozenset({Role.REGISTER, Role.SIGNAL, Role.QUEUE, Role.QUEUE_ALLOC})
@@ -81,9 +82,7 @@ class Registrations:
 
     def _note_queueing(self, function: Function, point: Point, primitive: Primitive) -> None:
         place, _ = self._names.object(function, point, primitive)
-        queue = f"={primitive.queue_object}" if primitive.queue_object else ""
-        if not queue and 0 <= primitive.queue < len(point.args):
-            queue = point.args[primitive.queue]
+        queue = queue_of(primitive, point.args)
         target, _ = self._names.place(queue, function) if queue else (UNKNOWN, "")
         if place.cls and target.cls:
             self._queue(target.cls, node_name(primitive.what, place.cls))

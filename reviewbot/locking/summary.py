@@ -327,12 +327,8 @@ def _queued(
         primitive = primitives.get(point.name)
         if primitive is None or primitive.role is not Role.QUEUE:
             continue
-        if max(primitive.arg, primitive.queue) >= len(point.args):
-            continue
-        work = named(point.args[primitive.arg])
-        queue = f"={primitive.queue_object}" if primitive.queue_object else ""
-        if not queue and primitive.queue >= 0:
-            queue = named(point.args[primitive.queue])
+        work = named(argument_of(primitive, point.args, point.result))
+        queue = named(queue_of(primitive, point.args))
         if work.startswith("$") and queue:
             yield Queued(queue, work)
 
@@ -356,3 +352,10 @@ def argument_of(primitive: Primitive, args: tuple[str, ...], result: str) -> str
     if primitive.below and argument.startswith("&"):
         return argument[1:] + primitive.below.replace("->", ".", 1)
     return argument + primitive.below if argument else ""
+
+
+def queue_of(primitive: Primitive, args: tuple[str, ...]) -> str:
+    """The expression of the queue that a call puts work on, or ``=object``; empty if none."""
+    if primitive.queue_object:
+        return f"={primitive.queue_object}"
+    return args[primitive.queue] if 0 <= primitive.queue < len(args) else ""
