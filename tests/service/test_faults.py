@@ -38,6 +38,13 @@ def serving(world: World) -> Iterator[subprocess.Popen[bytes]]:
         service.wait()
 
 
+def set_to(clock: Path, seconds: int) -> None:
+    """How wrong the clock is, in one piece: the service reads it whenever it likes."""
+    new = clock.with_suffix(".new")
+    new.write_text(str(seconds))
+    new.replace(clock)
+
+
 @contextmanager
 def again_and_again(trouble: Callable[[], object]) -> Iterator[None]:
     """Meanwhile somebody does this, as often as possible."""
@@ -155,12 +162,12 @@ def test_the_date_jumps_years(tmp_path: Path) -> None:
     down = world.other / "down"
     with serving(world) as service:
         for number, wrong in enumerate((0, YEARS, -YEARS)):
-            clock.write_text(str(wrong))
+            set_to(clock, wrong)
             down.touch()  # what is put off now is due years from now, or was years ago
             until(source_is(world, SourceState.FAILING), world, service)
             world.post(world.series(number))
             until(all_done(world, number + 1), world, service)
-            clock.write_text("0")
+            set_to(clock, 0)
             down.unlink()
             until(source_is(world, SourceState.GOOD), world, service)
     check_once(world, 3)
