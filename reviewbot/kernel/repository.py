@@ -166,10 +166,12 @@ class Scratch(ObjectStore):
         """The tree that the index stands for; empty if that is not known."""
 
     def forget_index(self) -> None:
-        """Drop the index, and the lock a killed git left on it."""
+        """Drop the index with its shared part, and the lock a killed git left on it."""
         self.indexed = ""
         for name in (self.index.name, f"{self.index.name}.lock"):
             self.index.with_name(name).unlink(missing_ok=True)
+        for shared in self.git_dir.glob("sharedindex.*"):
+            shared.unlink()
 
     def close(self) -> None:
         """End the children and remove the private directory."""
