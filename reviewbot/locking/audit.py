@@ -19,13 +19,12 @@ from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.model import Evidence, Grade, HazardKind, Scenario, hazard_id
+from reviewbot.locking.orders import CROWD
 from reviewbot.locking.places import directory_of
 from reviewbot.locking.view import View
 
 MAX_SITES = 64
 """Sites of one hazard that are told with their chains; the others are counted."""
-CROWD = 8
-"""Files in which one lock is at fault beyond which it is rather that it is not understood."""
 MAX_AROUND = 4000
 """Functions around a hazard's classes that are searched if it is not where it was."""
 

@@ -179,12 +179,17 @@ class Calls:
         for lock in effects.doubts:
             name = substitute(lock, event.args, self._locals)
             self._record.doubtful |= {name, self._class(name)}
+            states = [self._doubted(s, name) for s in states]
         self._record.dropped.update(
             substitute(lock, event.args, self._locals) for lock in effects.drops
         )
         if key not in self._interest.bases:
             states = [s.knowing(self._forget(s.known, key)) for s in states]
         return states if len(states) == 1 else list(dict.fromkeys(states))
+
+    def _doubted(self, state: State, lock: str) -> State:
+        """After a call that may give back a lock it is taken to: nobody hands one over to keep."""
+        return state.holding(*(h for h in state.held if h.entry or not self._one(h.lock, lock)))
 
     def _is_too_vague(self, event: Event, effects: Effects, key: str, known: Knowledge) -> bool:
         """Whether what a call does hangs on more conditions than can be followed."""
@@ -359,6 +364,9 @@ class Calls:
             return alike[-1]
         if alike:
             return alike[0]
+        makers = [n for n, h in enumerate(held) if cls == f"{h.call}()"]  # it returned what it took
+        if makers:
+            return makers[-1]
         if self._class_of(lock) or effect.cls or lock.startswith("="):
             return None
         unnamed = [  # one of the two has no class: a pointer that came out of a call

@@ -180,7 +180,8 @@ def _form(detail: LinkedFunction | None) -> object:
 
 def _hazards(history: History, files: frozenset[str]) -> list[Hazard]:
     keys = sorted(history.keys(), key=lambda key: (key[0], sorted(key[1])))
-    found = [_hazard(history.sites(key), history, files) for key in keys]
+    states = [sites for key in keys if (sites := history.sites(key))]
+    found = [_hazard(sites, history, files) for sites in states]
     return settled(found, history.first.finder.view, history.last.finder.view)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a way through calls can be gone, as far as constant arguments tell.
 
-``stop(dev, false)`` does not wait where ``stop()`` asks ``if (sync)``.  Only what a call
-says itself is followed, down the calls of one way: conditions on parameters, up to where
+``stop(dev, false)`` does not wait where ``stop()`` asks ``if (sync)``, nor after
+``dev->sync = false`` where it asks ``if (dev->sync)``.  Only what a caller says itself is
+followed, down the calls of one way: conditions on parameters and members, up to where
 they are set to something else, against the constants that are given.
 """
 
@@ -24,6 +25,10 @@ Edge = tuple[int, int]
 Calls = frozenset[tuple[str, int]]
 """(name, line) of calls; line 0 for any."""
 NOWHERE = -1
+MAX_STATES = 256
+"""Blocks, each with what is known there, after which nothing is known any more."""
+_MEMBER = re.compile(r"\w+(?:(?:->|\.)\w+)+$")
+_MEMBER_SET = re.compile(r"(?:->|\.)\w+\s*=\s*(?:true|false|[01]|NULL)\s*;")
 _CALLED = re.compile(r"\w+(?=\s*\()")
 
 
@@ -34,16 +39,35 @@ class Feasibility:
     view: View
     _read: dict[int, Function | None] = field(default_factory=dict)
 
-    def stuck(self, path: Sequence[int], args: Sequence[str], last: Calls) -> Edge | None:
+    def set_by(self, caller: int, line: int) -> Knowledge:
+        """What a function knows of the members that it has set whenever it comes to *line*."""
+        function = self._function(caller) if self._sets_members(caller) else None
+        if function is None:
+            return NOTHING
+        reached = (one for flow in function.flows for one in _reached(flow, NOTHING))
+        there = [known for event, known in reached if event.line == line]
+        return frozenset.intersection(*there) if there else NOTHING
+
+    def _sets_members(self, caller: int) -> bool:
+        ref = self.view.function(caller) if caller >= 0 else None
+        if ref is None:
+            return False
+        text = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
+        return _MEMBER_SET.search(text) is not None
+
+    def stuck(
+        self, path: Sequence[int], args: Sequence[str], last: Calls, known: Knowledge = NOTHING
+    ) -> Edge | None:
         """The call of *path* that is not made if ``path[0]`` is called with *args*.
 
-        *last* names what the end of the path calls; ``(n, NOWHERE)`` stands for such a call.
-        None if all are made; what cannot be told is taken to be possible.
+        *last* names what the end of the path calls; ``(n, NOWHERE)`` stands for such a call;
+        *known* is what the caller knows.  None if all are made; what cannot be told is taken
+        to be possible.
         """
         if not path:
             return None
         if self.view.function(path[0]) is None:  # what stands behind a member gets its arguments
-            return self.stuck(path[1:], args, last)
+            return self.stuck(path[1:], args, last, known)
         rest = path[1:]
         names = frozenset({(self._called(rest[0]), 0)}) if rest else last
         function = self._function(path[0])
@@ -51,11 +75,11 @@ class Feasibility:
             return None
         if not any(_calls(event, names) for flow in function.flows for event in _events(flow)):
             return None
-        known = _given(function, args)
+        known = _given(function, args) | _members(function, args, known)
         ends: Edge | None = (path[0], rest[0] if rest else NOWHERE)
         for event, then in {one for flow in function.flows for one in _reached(flow, known)}:
             if ends is not None and _calls(event, names):
-                ends = self.stuck(rest, _handed_on(event, then), last)
+                ends = self.stuck(rest, _handed_on(event, then), last, then)
         return ends
 
     def _called(self, number: int) -> str:
@@ -98,11 +122,13 @@ def _reached(flow: Flow, known: Knowledge) -> Iterator[tuple[Event, Knowledge]]:
         if state in seen:
             continue
         seen.add(state)
-        number, known = state
+        number, known = state if len(seen) <= MAX_STATES else (state[0], NOTHING)
         block = flow.blocks[number]
         for event in block.events:
             yield event, known
             known = _forget(known, event)
+            if event.name == "=" and _MEMBER.match(event.result):
+                known = knowledge.assign(known, event.result, event.args)
         work.extend((target, known) for target in _targets(block, known))
 
 
@@ -132,6 +158,20 @@ def _given(function: Function, args: Sequence[str]) -> Knowledge:
         if 0 <= local.param < len(args):
             known = knowledge.assign(known, name, constant_value(args[local.param]))
     return known
+
+
+def _members(function: Function, args: Sequence[str], known: Knowledge) -> Knowledge:
+    """What a caller knows of its arguments' members, in the callee's words."""
+    out = NOTHING
+    for name, local in function.locals.items():
+        given = args[local.param] if 0 <= local.param < len(args) else ""
+        prefix = f"{given[1:]}." if given[:1] == "&" else f"{given}->"
+        out |= {
+            knowledge.about(fact, base, f"{name}->{base[len(prefix) :]}")
+            for fact in known
+            if given and (base := knowledge.base_of(fact[0])).startswith(prefix)
+        }
+    return out
 
 
 def _handed_on(event: Event, known: Knowledge) -> tuple[str, ...]:

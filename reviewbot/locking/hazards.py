@@ -29,7 +29,7 @@ from reviewbot.locking.graph import (
 from reviewbot.locking.instances import same_object
 from reviewbot.locking.interrupts import inversions
 from reviewbot.locking.legs import Finding, Leg, Spot
-from reviewbot.locking.linked import OPS, LinkedFunction
+from reviewbot.locking.linked import OPS, POINTER, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import builtin
@@ -192,7 +192,16 @@ class Finder(Ways):
         weak = bool(readers) or _COMPLETION in waits
         if weak and self.cost(leg) + self.cost(closing) > self.limits.weak:
             return False
+        if self.limits.weak < 0 and self._may_be_one(leg, closing):
+            return False
         return self._ordered(leg, closing) and self._told(leg, closing)
+
+    def _may_be_one(self, leg: Leg, closing: Leg) -> bool:
+        """Whether one of two locks of a kind is only pointed to: it may be the other."""
+        if self._kind_of(leg) != self._kind_of(closing):
+            return False
+        pointers = (f"{POINTER} {name}" for name in (leg.held, leg.target))
+        return any(self.view.registrations(name) for name in pointers)
 
     def _shared(self, leg: Leg, held: int, target: int) -> str:
         """The one lock of an edge that is taken for reading, if its readers queue behind writers.
@@ -257,10 +266,12 @@ class Finder(Ways):
         if any(self._meets_another(way) for way in (leg, closing)):
             return False
         one, other = (
-            directory_of(self.spot(way.function if way.function >= 0 else way.path[0])[0])
+            self.spot(way.function if way.function >= 0 else way.path[0])[0]
             for way in (leg, closing)
         )
-        return related(one, other)
+        if any(way.function == CONTEXT and self.is_lock(way) for way in (leg, closing)):
+            return one == other  # the framework's caller has many objects, a file mostly one
+        return related(directory_of(one), directory_of(other))
 
     def _meets_another(self, leg: Leg) -> bool:
         """Whether a leg goes through adding or removing an object: a child, not what is held."""
@@ -294,7 +305,7 @@ class Finder(Ways):
             and not (held | target) & NESTED
             and self._kind_of(leg) != "semaphore"  # a count; others may raise it
             and not self._comes_round(leg)
-            and (self._comes_back(leg) if self.through_ops(leg) else same_object(self.view, leg))
+            and (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
         ):
             yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
 
@@ -310,6 +321,10 @@ class Finder(Ways):
             return False
         text = self.view.lines(self.spot(leg.function)[0])[action.line - 1]
         return text.count(f"{action.call}(") <= 1
+
+    def _comes_by(self, leg: Leg) -> bool:
+        """Whether plain calls come to take the very lock that is held."""
+        return self.cost(leg) <= self.limits.cycle and same_object(self.view, leg)
 
     def _comes_back(self, leg: Leg) -> bool:
         """Whether a call through a struct comes back to the file that holds the lock.
@@ -384,6 +399,8 @@ class Finder(Ways):
         if held is None:
             return False
         if not all(one_family(self.view, node, leg, way) for node in (leg.held, leg.target)):
+            return False
+        if leg.function == CONTEXT and not self.near(leg, way.function, *way.path):
             return False
         if way.function == CONTEXT:
             return self.near(way, leg.function, *leg.path)

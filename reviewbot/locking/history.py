@@ -15,6 +15,7 @@ from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.model import ChangeState, HazardKind
+from reviewbot.locking.orders import follows
 from reviewbot.locking.view import View
 
 Key = tuple[HazardKind, frozenset[str]]
@@ -98,12 +99,16 @@ class History:
         return self.first.found.keys() | self.last.found.keys()
 
     def sites(self, key: Key) -> list[SiteState]:
-        """The states of all sites of a hazard."""
+        """The states of all sites of a hazard, but those that come to do as the tree does."""
         ends = (self.first.found.get(key, {}), self.last.found.get(key, {}))
         out: list[SiteState] = []
         for site in sorted({*ends[0], *ends[1]}):
             model = ends[0].get(site) or ends[1][site]
             state = SiteState(site, self.first.at(key, site, model), self.last.at(key, site, model))
+            if state.state is ChangeState.INTRODUCED and follows(
+                model, self.first.finder, self._changed
+            ):
+                continue
             if state.state is not ChangeState.REMAINING:
                 patch = self._turn(key, state)
                 state = SiteState(site, state.before, state.after, patch)

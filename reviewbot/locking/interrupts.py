@@ -137,10 +137,16 @@ def _in_one_file(edges: Edges, way: Leg, function: int) -> bool:
 def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
     """Whether a handler is one of the code that *function* belongs to.
 
-    Of an object it is; a call through a struct may take it anywhere.
+    Of an object it is; a call through a struct may take it anywhere, one with many
+    candidates too far to be believed unasked.
     """
     if not edges.through_ops(way):
         return True
+    graph = edges.view.graph
+    if edges.limits.weak < 0 and any(
+        edges.view.function(number) is None and graph.is_wide(number) for number in way.path
+    ):
+        return False
     return related(directory_of(edges.spot(way.path[0])[0]), directory_of(edges.spot(function)[0]))
 
 

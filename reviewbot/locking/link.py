@@ -326,6 +326,8 @@ class _FileLinker:
                 "", primitive.what or "sleep", primitive.lock, primitive.mode, point.line,
                 primitive.name, primitive.irq, primitive.nested, "", True,
             )  # fmt: skip
+        if primitive.acquires and place.type.endswith("*"):
+            self._registrations.pointed_to(place.cls, function, point.line)
         return Action(
             node_name(primitive.what, place.cls),
             primitive.what,

@@ -134,6 +134,10 @@ class LinkedFile(msgspec.Struct, frozen=True, array_like=True):
     """Names called that no file defines: a patch may."""
 
 
+POINTER = "pointer"
+"""What a class is registered as whose locks are kept elsewhere and only pointed to."""
+
+
 def context_node(context: Running) -> str:
     """The node of a context that callbacks run in: ``softirq context``."""
     return f"{context.value} context"

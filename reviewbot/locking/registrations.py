@@ -10,7 +10,15 @@ from reviewbot.locking import frameworks
 from reviewbot.locking.declarations import Definer
 from reviewbot.locking.effects import Effects, Point
 from reviewbot.locking.facts import FieldSet, FileFacts, Function
-from reviewbot.locking.linked import OPS, Queue, Queueing, Registration, context_node, node_name
+from reviewbot.locking.linked import (
+    OPS,
+    POINTER,
+    Queue,
+    Queueing,
+    Registration,
+    context_node,
+    node_name,
+)  # fmt: skip
 from reviewbot.locking.names import substitute
 from reviewbot.locking.naming import FileNames
 from reviewbot.locking.primitives import NONE, RESULT, Primitive, Role
@@ -32,6 +40,7 @@ class Registrations:
         self._facts = facts
         self._lookup = lookup
         self._handlers: dict[Registration, None] = {}
+        self._pointers: set[str] = set()
         self._queueings: dict[Queueing, None] = {}
         self._queues: dict[Queue, None] = {}
 
@@ -56,6 +65,13 @@ class Registrations:
         else:
             for cls in self._classes(function, point, primitive):
                 self._note_handlers(node_name(primitive.what, cls), function, point, primitive)
+
+    def pointed_to(self, cls: str, function: Function, line: int) -> None:
+        """Note that a class is of pointers: what they point to is a lock of another class."""
+        node = f"{POINTER} {cls}"
+        if node not in self._pointers:
+            self._pointers.add(node)
+            self._add(node, POINTER, self._names.callees(function.name)[0], line)
 
     def _classes(self, function: Function, point: Point, primitive: Primitive) -> Iterator[str]:
         if primitive.arg == RESULT:

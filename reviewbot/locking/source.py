@@ -52,7 +52,8 @@ _WORD_ATTRIBUTE = re.compile(
 )
 _ASMLINKAGE = re.compile(rb"a(?<!\wa)smlinkage\b")
 _OPENING = (
-    rb"(\{"
+    rb"(\{[^\n]*\}[ \t]*$"
+    rb"|\{"
     rb"|[A-Za-z_][^\n;{}=#]*\)[^\n;{}=()]*\{[ \t]*$"
     rb"|[A-Za-z_][^\n;{}=#]*\)\s*\{[^\n]*\}[ \t]*$)"
 )
@@ -163,8 +164,8 @@ def cut_functions(code: bytes) -> Iterator[Cut]:
         if start < previous:
             continue
         body = code.index(b"{", start)
-        end = match.end()
-        if not match[1].endswith(b"}"):
+        end = start + len(match[1].rstrip())
+        if code[end - 1 : end] != b"}":
             close = code.find(b"\n}", end)
             if close < 0:
                 return

@@ -42,6 +42,7 @@ class Ways(Edges):
             return edge
         if self._feasibility is None:
             self._feasibility = Feasibility(self.view)
+        ask = self._feasibility
         actor = self.view.detail(leg.path[-1])
         last = frozenset(
             (action.call, action.line)
@@ -51,11 +52,14 @@ class Ways(Edges):
         name = self.view.callable_name(leg.path[0]).rpartition(".")[2]
         holder = self.view.detail(leg.function) if leg.function >= 0 else None
         given = {
-            use.args if use.call.endswith(name) else ()
+            (use.args if use.call.endswith(name) else (), use.line)
             for use in (holder.uses if holder is not None else ())
             if leg.path[0] in self.numbers(use) and any(t.node == leg.held for t in use.held)
         }
-        edges = [self._feasibility.stuck(leg.path, args, last) for args in given or {()}]
+        edges = [
+            ask.stuck(leg.path, args, last, ask.set_by(leg.function, line))
+            for args, line in given or {((), 0)}
+        ]
         return None if None in edges else edges[0]
 
     def _locked_out(self, leg: Leg) -> Edge | None:

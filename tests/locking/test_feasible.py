@@ -101,3 +101,52 @@ def test_of_two_calls_of_one_name_the_line_tells(lab: Lab) -> None:
         asked = Feasibility(view)
         assert asked.stuck([wait], ("d", "false"), frozenset({("flush_work", at)})) is not None
         assert asked.stuck([wait], ("d", "false"), frozenset({("flush_work", at - 2)})) is None
+
+
+SETTER = """
+static void sleep_on(struct dev *d)
+{
+	if (d->dead)
+		return;
+	flush_work(&d->work);
+}
+static void pass(struct dev *d)
+{
+	sleep_on(d);
+}
+void start(struct dev *d)
+{
+@@
+	pass(d);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "open_"),
+    [
+        ("\td->dead = 1;", False),
+        ("\td->dead = true;\n\tnote(d);", False),
+        ("\td->dead = 0;", True),
+        ("\td->dead = 1;\n\td->dead = ask(d);", True),
+        ("\tif (ask(d))\n\t\td->dead = 1;", True),
+        ("\td->parent->dead = 1;", True),
+        ("\tnote(d);", True),
+    ],
+)
+def test_a_member_that_the_caller_sets(lab: Lab, before: str, open_: bool) -> None:
+    with lab.views(one(SETTER.replace("@@", before))) as (view,):
+        asked = Feasibility(view)
+        start, way = number(view, "start"), [number(view, name) for name in ("pass", "sleep_on")]
+        at = view.lines(FILE).index("\tpass(d);") + 1
+        known = asked.set_by(start, at)
+        barred = None if open_ else (way[-1], NOWHERE)
+        assert asked.stuck(way, ("d",), LAST, known) == barred
+
+
+def test_many_members_are_too_many(lab: Lab) -> None:
+    """2^20 ways through a function are not all gone."""
+    sets = "\n".join(f"\tif (ask(d))\n\t\td->m{n} = 1;" for n in range(20))
+    with lab.views(one(SETTER.replace("@@", sets))) as (view,):
+        at = view.lines(FILE).index("\tpass(d);") + 1
+        assert Feasibility(view).set_by(number(view, "start"), at) == frozenset()

@@ -963,3 +963,54 @@ def test_a_lock_for_every_turn_of_a_loop_ends() -> None:
         "\tp1();\n}\n"
     )
     assert held_at(walk)["p1"].startswith("k[i]->lock")
+
+
+def test_a_lock_that_a_callee_returns_is_given_back_by_what_it_is_kept_in() -> None:
+    code = """
+struct table { spinlock_t ptl; };
+static spinlock_t *ptl_of(struct table *t) { return &t->ptl; }
+static spinlock_t *table_lock(struct table *t)
+{
+	spinlock_t *ptl = ptl_of(t);
+
+	spin_lock(ptl);
+	return ptl;
+}
+void f(struct table *t)
+{
+	spinlock_t *ptl = table_lock(t);
+
+	p1();
+	spin_unlock(ptl);
+	p2();
+}
+"""
+    walk = walk_of(code)
+    assert held_at(walk).keys() == {"p1"}
+    assert ways_out(walk) == BALANCED
+
+
+def test_what_a_callee_may_give_back_is_not_held_after_it() -> None:
+    """It flushes what is waiting, and gives the lock back or to somebody else."""
+    code = """
+static void flush_and_unlock(void)
+{
+	bool handover;
+
+	do {
+		flush(&handover);
+		if (!handover)
+			mutex_unlock(&a);
+	} while (more() && mutex_trylock(&a));
+}
+void f(void)
+{
+	mutex_lock(&b);
+	mutex_lock(&a);
+	p1();
+	flush_and_unlock();
+	p2();
+	mutex_unlock(&b);
+}
+"""
+    assert held_at(walk_of(code)) == {"p1": "a b", "p2": "b"}

@@ -284,3 +284,11 @@ def test_lines(text: bytes) -> None:
     lines = Lines(text)
     for offset in range(len(text) + 1):
         assert lines.at(offset) == text[:offset].count(b"\n") + 1
+
+
+@pytest.mark.parametrize("end", ["", "  ", "\t/* whatever */", "\t// whatever"])
+def test_a_body_of_one_line_below_its_head(end: str) -> None:
+    text = f"static inline int f(int a)\n{{ return 0; }}{end}\n\nint g(void)\n{{\n\tf(1);\n}}\n"
+    cuts = cuts_of(text.encode())
+    assert [cut.name for cut in cuts] == ["f", "g"]
+    assert text[cuts[0].body : cuts[0].end].rstrip() == "{ return 0; }"

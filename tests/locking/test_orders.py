@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who does as others in the tree do brings nothing in; who does otherwise does."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.locking.model import HazardKind
+from reviewbot.locking.orders import CROWD
+from tests.locking.scenario import DEV, one
+from tests.locking.support import Files, Lab, kinds, of_kind
+
+HEADER = {"include/linux/dev.h": DEV.split("static")[0]}
+BOTH = """
+void @@(struct dev *d)
+{
+	mutex_lock(&d->%s);
+	mutex_lock(&d->%s);
+	mutex_unlock(&d->%s);
+	mutex_unlock(&d->%s);
+}
+"""
+RIGHT = BOTH % ("lock", "other", "other", "lock")
+WRONG = BOTH % ("other", "lock", "lock", "other")
+
+
+def takers(right: int, wrong: int, *more: str) -> Files:
+    """A kernel with so many functions that take two locks in one order, or in the other."""
+    files = dict(HEADER)
+    for text, count, name in ((RIGHT, right, "right"), (WRONG, wrong, "wrong")):
+        for number in range(count):
+            own = f"{name}_{number}"
+            files[f"drivers/dev/{own}.c"] = text.replace("@@", own)
+    files["drivers/dev/new.c"] = "".join(t.replace("@@", f"new_{n}") for n, t in enumerate(more))
+    return files
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "added", "reported"),
+    [
+        (3, 1, RIGHT, False),  # as most do
+        (3, 1, WRONG, True),  # one that does so too makes no habit
+        (3, 0, WRONG, True),
+        (0, 3, RIGHT, True),
+        (1, 3, RIGHT, True),
+        (1, 1, RIGHT, False),
+        (2, 3, RIGHT, False),
+    ],
+)
+def test_a_site_more_of_an_old_cycle(
+    lab: Lab, right: int, wrong: int, added: str, reported: bool
+) -> None:
+    comparison = lab.review(takers(right, wrong), takers(right, wrong, added))
+    assert kinds(comparison) == [HazardKind.LOCK_ORDER_INVERSION.value] * reported
+
+
+def test_what_goes_is_told_whatever_others_do(lab: Lab) -> None:
+    comparison = lab.review(takers(3, 1, WRONG), takers(3, 1))
+    hazard = of_kind(comparison, HazardKind.LOCK_ORDER_INVERSION)
+    assert [site.function for site in hazard.sites if site.before] == ["new_0"]
+
+
+BARE = """
+static int @@(struct dev *d)
+{
+	msleep(1);
+	spin_lock(&d->slock);
+	spin_unlock(&d->slock);
+	return 0;
+}
+"""
+TIMER = """
+static void dev_timer(struct timer_list *t)
+{
+	struct dev *d = from_timer(d, t, timer);
+
+	spin_lock(&d->slock);
+	spin_unlock(&d->slock);
+}
+void dev_start(struct dev *d)
+{
+	timer_setup(&d->timer, dev_timer, 0);
+}
+"""
+
+
+@pytest.mark.parametrize(("others", "reported"), [(0, True), (CROWD - 1, True), (CROWD, False)])
+def test_a_lock_that_everybody_takes_bare(lab: Lab, others: int, reported: bool) -> None:
+    before = {**HEADER, "drivers/dev/timer.c": TIMER}
+    for number in range(others):
+        before[f"drivers/dev/old_{number}.c"] = BARE.replace("@@", f"old_{number}")
+    after = {**before, "drivers/dev/new.c": BARE.replace("@@", "new")}
+    comparison = lab.review(before, after)
+    assert kinds(comparison) == [HazardKind.LOCK_ORDER_INVERSION.value] * reported
+
+
+POINTED = """
+struct fence {
+	spinlock_t *lock;
+};
+struct ring {
+	spinlock_t lock;
+	struct mutex mutex;
+	struct fence fence;
+};
+static void signal(struct fence *f)
+{
+	spin_lock(f->lock);
+	spin_unlock(f->lock);
+}
+void ring_stop(struct ring *r)
+{
+	%s_lock(&r->%s);
+	signal(&r->fence);
+	%s_unlock(&r->%s);
+}
+void fence_done(struct ring *r)
+{
+	spin_lock(r->fence.lock);
+	%s_lock(&r->%s);
+	%s_unlock(&r->%s);
+	spin_unlock(r->fence.lock);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"), [("spin", "lock", False), ("mutex", "mutex", True)]
+)
+def test_a_lock_that_is_pointed_to_may_be_the_other(
+    lab: Lab, kind: str, name: str, told: bool
+) -> None:
+    text = POINTED % ((kind, name) * 4)
+    comparison = lab.review(one(""), one(text))
+    assert (HazardKind.LOCK_ORDER_INVERSION.value in kinds(comparison)) == told
