@@ -176,6 +176,7 @@ _IS_VALUE = re.compile(
     rb"(?!do\b|for\b|while\b|if\b|switch\b|return\b|goto\b)(?:\w+\s*\(|\(|!)[^;]*$|\(\{"
 )
 _OPENS_STATEMENT = re.compile(rb"\s*(?:for|while|if|switch)\s*\(")
+_GENERIC = re.compile(rb"\b_Generic\s*\(")
 _FINDS_OBJECT = re.compile(
     rb"\(*\s*(?:container_of(?:_const)?\s*\([^,]*,\s*(struct\s+\w+)\s*,"
     rb"|\(\s*(struct\s+\w+)\s*\*\s*\))"
@@ -375,7 +376,20 @@ def _flow_of_macro(clean: bytes, macro: Macro, lines: Lines) -> _BodyFlow:
 
 
 def _macro_body(clean: bytes, macro: Macro) -> bytes:
-    return clean[macro.body : macro.end].replace(b"\\\n", b" \n")
+    return _without_choices(clean[macro.body : macro.end].replace(b"\\\n", b" \n"))
+
+
+def _without_choices(body: bytes) -> bytes:
+    """``g(x)`` for ``_Generic((x), struct a *: f, struct b *: g)(x)``: they do one thing."""
+    while (match := _GENERIC.search(body)) is not None:
+        close = matching_paren(body, match.end() - 1)
+        if close < 0:
+            break
+        last = _top_level_commas(body[match.end() : close])[-1]
+        chosen = last.rpartition(b":")[2].strip()
+        lines = b"\n" * body.count(b"\n", match.start(), close)
+        body = body[: match.start()] + lines + chosen + body[close + 1 :]
+    return body
 
 
 _MAX_MACRO = 4000

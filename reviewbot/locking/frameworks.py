@@ -25,6 +25,8 @@ class Running(StrEnum):
     """A task that may sleep; softirqs and interrupts may come in between."""
     SOFTIRQ = "softirq"
     HARDIRQ = "hardirq"
+    ATOMIC = "atomic"
+    """With a spinlock held: nothing may sleep there, though no interrupt need have come in."""
 
 
 RUNS_IN = {
@@ -67,20 +69,24 @@ class Frameworks:
         if unknown:
             raise ConfigError(f"{where}: unknown key {min(unknown)!r} in a framework")
         try:
-            tag, fields = f"struct {table['struct']}", list(table["fields"])
             context = Running(table["context"])
+            if "function" in table:
+                members = [argument(table["function"], place) for place in table["arguments"]]
+            else:
+                members = [f"struct {table['struct']}.{field}" for field in table["fields"]]
         except (KeyError, ValueError) as error:
             raise ConfigError(
-                f"{where}: a framework needs struct, fields and a known context ({error})"
+                f"{where}: a framework needs struct and fields, or function and arguments,"
+                f" and a known context ({error})"
             ) from error
         entry = Callback(
             tuple(table.get("held", ())), context, table["source"], table.get("object", "")
         )
-        for field in fields:
-            self._named.setdefault(f"{tag}.{field}", []).append(entry)
+        for member in members:
+            self._named.setdefault(member, []).append(entry)
 
     def of(self, member: str) -> tuple[Callback, ...]:
-        """How ``struct x.field`` is called; empty if the table does not say."""
+        """How ``struct x.field`` or an :func:`argument` is called; empty if nothing says so."""
         tag, _, field = member.rpartition(".")
         keys = (member, f"{tag}.*", f"struct *.{field}")
         return tuple(entry for key in keys for entry in self._named.get(key, ()))
@@ -92,13 +98,26 @@ class Frameworks:
                 yield member, entry
 
 
-_KEYS = frozenset({"struct", "fields", "held", "context", "source", "object"})
+_KEYS = frozenset(
+    {"struct", "fields", "function", "arguments", "held", "context", "source", "object"}
+)
+
+
+def argument(function: str, position: str | int) -> str:
+    """What stands for a function that is handed to *function* as one of its arguments."""
+    return f"argument {position} of {function}()"
 
 
 @cache
 def builtin() -> Frameworks:
     """The table that ships with the program."""
     return Frameworks(tomllib.loads(text())["framework"], "frameworks.toml")
+
+
+@cache
+def is_atomic(member: str) -> bool:
+    """Whether what is held when a member is called keeps it from sleeping."""
+    return any(entry.context is Running.ATOMIC for entry in builtin().of(member))
 
 
 @cache

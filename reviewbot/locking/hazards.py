@@ -269,8 +269,9 @@ class Finder(Ways):
             self.spot(way.function if way.function >= 0 else way.path[0])[0]
             for way in (leg, closing)
         )
-        if any(way.function == CONTEXT and self.is_lock(way) for way in (leg, closing)):
-            return one == other  # the framework's caller has many objects, a file mostly one
+        files = any(node.partition(" ")[0] in FILES for node in (leg.held, leg.target))
+        if files and any(way.function == CONTEXT and self.is_lock(way) for way in (leg, closing)):
+            return one == other  # a framework has files of its own for each driver's device
         return related(directory_of(one), directory_of(other))
 
     def _meets_another(self, leg: Leg) -> bool:

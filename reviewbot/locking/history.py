@@ -8,6 +8,7 @@ handful of its trees, not all of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -105,15 +106,23 @@ class History:
         for site in sorted({*ends[0], *ends[1]}):
             model = ends[0].get(site) or ends[1][site]
             state = SiteState(site, self.first.at(key, site, model), self.last.at(key, site, model))
-            if state.state is ChangeState.INTRODUCED and follows(
-                model, self.first.finder, self._changed
-            ):
+            if self._is_no_news(state):
                 continue
             if state.state is not ChangeState.REMAINING:
                 patch = self._turn(key, state)
                 state = SiteState(site, state.before, state.after, patch)
             out.append(state)
         return out
+
+    def _is_no_news(self, site: SiteState) -> bool:
+        """Whether a site has not really come or gone."""
+        if site.state is ChangeState.REMAINING:
+            return False
+        before, after = self.first.finder, self.last.finder
+        if site.before is None and follows(site.model, before, self._changed):
+            return True
+        there, elsewhere = (before, after) if site.after is None else (after, before)
+        return is_out_of_sight(site.model, there.view, elsewhere.view)
 
     def _turn(self, key: Key, state: SiteState) -> int:
         """The patch after which a site is as it is after the series, and not before."""
@@ -133,6 +142,30 @@ class History:
                 del self._between[next(iter(self._between))]
             self._between[index] = self._snapshot(self._finder(self._views[index]))
         return self._between[index]
+
+
+def is_out_of_sight(finding: Finding, there: View, elsewhere: View) -> bool:
+    """Whether a function only seems not to hold *elsewhere* what a finding has it hold.
+
+    It gives the lock back there and is not seen to take it: by a wrapper that is not understood.
+    """
+    if finding.kind is HazardKind.LOCK_IMBALANCE or finding.leg.function < 0:
+        return False
+    held, site = finding.leg.held, finding.site
+    return _gives_back(elsewhere, site, held) and not _gives_back(there, site, held)
+
+
+def _gives_back(view: View, spot: Spot, cls: str) -> bool:
+    """Whether a function may give back a lock of a class that its callers hold."""
+    field = cls.rpartition(".")[2]
+    for ref in view.functions_in(spot[0]):
+        if ref.name != spot[1] or ref.effects is None:
+            continue
+        names = {effect.cls or effect.lock for effect in ref.effects.releases}
+        names.update(ref.effects.doubts)
+        if any(re.split(r"[=.>]", name)[-1] == field for name in names):
+            return True
+    return False
 
 
 def still_there(model: Finding, snapshot: Snapshot) -> Finding | None:

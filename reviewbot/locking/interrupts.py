@@ -110,7 +110,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Le
     for legs in edges.leading_to(node, writers_only=action.mode == "read").values():
         for way in legs:
             context = _context(edges.view, way)
-            if context is None or context is Running.PROCESS or closed & _MASK[context]:
+            if context not in _MASK or closed & _MASK[context]:
                 continue
             if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
                 continue

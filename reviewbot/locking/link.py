@@ -299,7 +299,8 @@ class _FileLinker:
     def _taken(self, function: Function, held: Iterable[Held]) -> Iterable[Taken]:
         for lock in held:
             place, expression = self._names.place(lock.lock, function)
-            cls = place.cls or lock.cls
+            # a member that the struct does not declare was named for an object of another type
+            cls = lock.cls if lock.cls and not place.type else place.cls or lock.cls
             if cls:
                 yield Taken(
                     cls, lock.kind, lock.mode, lock.line, lock.call, lock.irq, lock.nested,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reviewbot.locking.frameworks import Running
+from reviewbot.locking.frameworks import Running, argument
 from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.symbols import FunctionRef
 
@@ -146,7 +146,7 @@ def context_node(context: Running) -> str:
 def argument_node(callee: FunctionRef, position: str | int) -> str:
     """What is given to a function as one of its arguments, without the prefix :data:`OPS`."""
     name = f"{callee.file}:{callee.name}" if callee.static else callee.name
-    return f"argument {position} of {name}()"
+    return argument(name, position)
 
 
 def node_name(what: str, cls: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reviewbot.locking.blocks import Local
 from reviewbot.locking.facts import FieldSet, FileFacts, Function
+from reviewbot.locking.frameworks import argument
 from reviewbot.locking.linked import OPS, OpsEntry, argument_node
 from reviewbot.locking.naming import FileNames
 from reviewbot.locking.registrations import Registrations
@@ -70,6 +71,7 @@ class Tables:
                     own = self._own_ref(function, place)
                     yield OpsEntry(node, OPS + argument_node(own, handed.function[1:]))
                 for target in self.names.functions(handed.function):
+                    self.registrations.called_back(argument(ref.name, handed.position), target)
                     yield OpsEntry(node, target)
 
     def _own_ref(self, function: Function, place: int) -> FunctionRef:

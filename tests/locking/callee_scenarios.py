@@ -106,10 +106,8 @@ void table_add(struct table *t)
 
 void table_walk(struct table *t)
 {
+	xa_lock(&t->names);
 @@
-	spin_lock(&t->lock);
-	spin_unlock(&t->lock);
-	xa_unlock(&t->names);
 }
 """
 
@@ -126,6 +124,7 @@ def scenario(kind: Kind, classes: str, site: str, text: str, bad: str, good: str
     )
 
 
+_INSIDE = "\tspin_lock(&t->lock);\n\tspin_unlock(&t->lock);\n"
 CALLEE_SCENARIOS: dict[str, Scenario] = {
     "a callee that waits if it is told to": scenario(
         Kind.FLUSH_CYCLE, f"{LOCK}|work struct dev.work", "dev_quit>stop",
@@ -152,7 +151,7 @@ CALLEE_SCENARIOS: dict[str, Scenario] = {
     ),
     "the lock of a container": scenario(
         Kind.LOCK_ORDER_INVERSION, "struct table.names.xa_lock|struct table.lock", "table_walk",
-        TABLE, "\txa_lock(&t->names);", "\txa_lock(&t->names);\n\txa_unlock(&t->names);",
+        TABLE, _INSIDE + "\txa_unlock(&t->names);", "\txa_unlock(&t->names);\n" + _INSIDE,
     ),
     "a plain sleep under a spinlock": scenario(
         Kind.SLEEP_IN_ATOMIC, "struct dev.slock", "nap",
@@ -162,9 +161,8 @@ CALLEE_SCENARIOS: dict[str, Scenario] = {
 }  # fmt: skip
 
 CALLEE_NEAR_MISSES: dict[str, str] = {
-    "containers of two owners": TABLE.replace("table_walk(struct table *t)\n{\n@@",
-        "table_walk(struct table *t)\n{\n\txa_lock(&t->ids);").replace(
-        "\txa_unlock(&t->names);\n}\n", "\txa_unlock(&t->ids);\n}\n"),
+    "containers of two owners": TABLE.replace("names);\n@@", f"ids);\n{_INSIDE}@@").replace(
+        "@@", "\txa_unlock(&t->ids);"),
     "a wait gives back the spinlock it is given": """
 static inline void wait_cond(struct cond *cond, spinlock_t *lock)
 {

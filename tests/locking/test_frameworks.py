@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from reviewbot.errors import ConfigError
 from reviewbot.locking.frameworks import Callback, Frameworks, Running, builtin
 
+_ARGUMENT = re.compile(r"argument (\d+) of (\w+)\(\)")
 ENTRIES = sorted(builtin().members(), key=lambda entry: (entry[0], entry[1].context))
 GOOD: dict[str, Any] = {
     "struct": "ops", "fields": ["open"], "held": ["big_lock"], "context": "process",
@@ -19,12 +21,15 @@ GOOD: dict[str, Any] = {
 
 @pytest.mark.parametrize(("member", "entry"), ENTRIES, ids=lambda value: str(value)[:60])
 def test_every_entry_makes_sense(member: str, entry: Callback) -> None:
-    tag, _, field = member.removeprefix("struct ").partition(".")
-    assert member.startswith("struct ") and (tag.isidentifier() or tag == "*")
-    assert field == "*" or field.isidentifier()
+    if argument := _ARGUMENT.fullmatch(member):
+        assert argument[1].isdigit() and argument[2].isidentifier()
+    else:
+        tag, _, field = member.removeprefix("struct ").partition(".")
+        assert member.startswith("struct ") and (tag.isidentifier() or tag == "*")
+        assert field == "*" or field.isidentifier()
     assert "/" in entry.source
     for held in entry.held:
-        assert held.isidentifier() or held.startswith("struct ")
+        assert held.isidentifier() or held.startswith("struct ") or ".c:" in held
     if any(held.isidentifier() for held in entry.held):  # a class may be a spinlock's
         assert entry.context is Running.PROCESS
 
@@ -43,6 +48,17 @@ def test_an_entry_may_be_for_the_members_of_any_struct() -> None:
     assert table.of("struct else.read") == ()
 
 
+def test_an_entry_may_be_for_what_is_handed_to_a_function() -> None:
+    entry = {**GOOD, "function": "on_event", "arguments": [1, 2]}
+    table = Frameworks([{k: v for k, v in entry.items() if k not in ("struct", "fields")}], "here")
+    assert [member for member, _ in table.members()] == [
+        "argument 1 of on_event()",
+        "argument 2 of on_event()",
+    ]
+    assert table.of("argument 2 of on_event()")[0].held == ("big_lock",)
+    assert table.of("argument 3 of on_event()") == ()
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -50,6 +66,7 @@ def test_an_entry_may_be_for_the_members_of_any_struct() -> None:
         ({"context": "nowhere"}, "nowhere"),
         ({"struct": None}, "struct"),
         ({"fields": None}, "fields"),
+        ({"function": "take"}, "arguments"),
     ],
 )
 def test_an_entry_without_sense_is_refused(change: dict[str, Any], word: str) -> None:

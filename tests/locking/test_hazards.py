@@ -426,3 +426,136 @@ def test_a_file_may_be_but_a_table(lab: Lab) -> None:
     hazard = of_kind(lab.review(bad, good, claim=CLAIM), HazardKind.FLUSH_CYCLE)
     assert hazard.state is ChangeState.REMOVED
     assert [site.function for site in hazard.sites] == ["dev_quit"]
+
+
+HOTPLUG = """
+int cpuhp_setup_state(int state, const char *name, int (*startup)(int), int (*teardown)(int))
+{
+	return store(state, name, startup, teardown);
+}
+"""
+DYING = """
+static DEFINE_MUTEX(pool);
+static int pool_dying(unsigned int cpu)
+{
+	mutex_lock(&pool);
+	mutex_unlock(&pool);
+	return 0;
+}
+int pool_init(void)
+{
+	return cpuhp_setup_state(1, "pool", NULL, pool_dying);
+}
+void pool_resize(void)
+{
+@@
+}
+"""
+
+
+def test_a_function_that_is_handed_to_a_framework_runs_under_its_lock(lab: Lab) -> None:
+    inside = (
+        "\tmutex_lock(&pool);\n\tcpus_read_lock();\n\tcpus_read_unlock();\n\tmutex_unlock(&pool);"
+    )
+    outside = (
+        "\tcpus_read_lock();\n\tmutex_lock(&pool);\n\tmutex_unlock(&pool);\n\tcpus_read_unlock();"
+    )
+    before, after = (
+        {"kernel/cpu.c": HOTPLUG, "lib/pool.c": DYING.replace("@@", body)}
+        for body in (inside, outside)
+    )
+    comparison = lab.review(before, after)
+    hazard = of_kind(comparison, HazardKind.LOCK_ORDER_INVERSION)
+    assert comparison.verdict is Verdict.REMOVED
+    assert set(hazard.classes) == {"lib/pool.c:pool", "cpu_hotplug_lock"}
+
+
+def test_a_callback_under_a_frameworks_spinlock_must_not_sleep(lab: Lab) -> None:
+    text = """
+struct input_dev {
+	spinlock_t event_lock;
+	int (*event)(struct input_dev *dev, unsigned int type);
+};
+static int beep(struct input_dev *dev, unsigned int type)
+{
+	@@;
+	return 0;
+}
+void probe(struct input_dev *dev)
+{
+	dev->event = beep;
+}
+"""
+    comparison = lab.review(
+        {"drivers/beep.c": text.replace("@@", "msleep(1)")},
+        {"drivers/beep.c": text.replace("@@", "schedule_work(&work)")},
+    )
+    hazard = of_kind(comparison, HazardKind.SLEEP_IN_ATOMIC)
+    assert hazard.classes == ("struct input_dev.event_lock",)
+    assert comparison.verdict is Verdict.REMOVED
+
+
+CHOICE = """
+struct card {
+	struct mutex lock;
+	struct mutex other;
+};
+struct part {
+	struct card *card;
+};
+static inline void lock_card(struct card *c)
+{
+	mutex_lock(&c->lock);
+}
+static inline void lock_part(struct part *p)
+{
+	mutex_lock(&p->card->lock);
+}
+static inline void unlock_card(struct card *c)
+{
+	mutex_unlock(&c->lock);
+}
+static inline void unlock_part(struct part *p)
+{
+	mutex_unlock(&p->card->lock);
+}
+#define card_lock(x) _Generic((x), \\
+	struct card * : lock_card, \\
+	struct part * : lock_part)(x)
+#define card_unlock(x) \\
+	_Generic((x), struct card * : unlock_card, struct part * : unlock_part)(x)
+void order(struct card *c)
+{
+	mutex_lock(&c->other);
+	mutex_lock(&c->lock);
+	mutex_unlock(&c->lock);
+	mutex_unlock(&c->other);
+}
+void use(struct card *c)
+{
+	@@
+	mutex_lock(&c->other);
+	mutex_unlock(&c->other);
+	@@
+}
+"""
+
+
+def chosen(lock: str, unlock: str) -> Files:
+    return {"sound/card.c": CHOICE.replace("@@", lock, 1).replace("@@", unlock)}
+
+
+def test_a_choice_by_type_is_one_of_its_functions(lab: Lab) -> None:
+    plain = chosen("mutex_lock(&c->lock);", "mutex_unlock(&c->lock);")
+    generic = chosen("card_lock(c);", "card_unlock(c);")
+    assert not lab.review(plain, generic).hazards
+    assert lab.review(generic, chosen("", "")).verdict is Verdict.REMOVED
+
+
+def test_what_is_only_out_of_sight_is_not_gone(lab: Lab) -> None:
+    """A wrapper takes the lock in a way that nothing is known of; it is given back as before."""
+    plain = chosen("mutex_lock(&c->lock);", "mutex_unlock(&c->lock);")
+    hidden = chosen("get_hold_of(c);", "mutex_unlock(&c->lock);")
+    assert lab.review(plain, hidden).verdict is Verdict.CLEAN
+    assert lab.review(hidden, plain).verdict is Verdict.CLEAN
+    assert lab.review(plain, chosen("", "")).verdict is Verdict.REMOVED
