@@ -302,6 +302,7 @@ class Calls:
             effect.irq,
             effect.nested,
             cls=effect.cls,
+            kept=_kept(event) if lock.endswith("()") else (),
         )
         regained = next((pair for pair in state.released if self._one(pair[0], lock)), None)
         if regained is not None:  # the caller's, given back to it: held on return as on entry
@@ -364,9 +365,9 @@ class Calls:
             return alike[-1]
         if alike:
             return alike[0]
-        makers = [n for n, h in enumerate(held) if cls == f"{h.call}()"]  # it returned what it took
-        if makers:
-            return makers[-1]
+        handed = [n for n, h in enumerate(held) if lock in h.kept or cls == f"{h.call}()"]
+        if handed:
+            return handed[-1]
         if self._class_of(lock) or effect.cls or lock.startswith("="):
             return None
         unnamed = [  # one of the two has no class: a pointer that came out of a call
@@ -377,6 +378,12 @@ class Calls:
             self._record.doubtful |= {lock, self._class(one.lock, one.cls)}
             return unnamed[-1]
         return None
+
+
+def _kept(event: Event) -> tuple[str, ...]:
+    """What a call may set: its result, and what it is given the address of."""
+    addresses = (argument[1:] for argument in event.args if argument[:1] == "&")
+    return tuple(name for name in (event.result, *addresses) if name[:1] not in ("", "@"))
 
 
 def _is_exclusive(held: Held) -> bool:

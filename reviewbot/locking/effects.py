@@ -137,6 +137,8 @@ class Held(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
     nested: bool = False
     entry: bool = False
     cls: str = ""
+    kept: tuple[str, ...] = ()
+    """Where the call that took a lock without a name may have put a pointer to it."""
     unsure: bool = False
     """The path went past a release that the source makes depend on a condition, and of
     that condition nothing is known."""

@@ -965,9 +965,21 @@ def test_a_lock_for_every_turn_of_a_loop_ends() -> None:
     assert held_at(walk)["p1"].startswith("k[i]->lock")
 
 
-def test_a_lock_that_a_callee_returns_is_given_back_by_what_it_is_kept_in() -> None:
+@pytest.mark.parametrize(
+    ("call", "unlock"),
+    [
+        ("spinlock_t *ptl = table_lock(t);", "spin_unlock(ptl);"),
+        ("v->ptl = table_lock(t);", "spin_unlock(v->ptl);"),
+        ("map_lock(t, &v->ptl);", "spin_unlock(v->ptl);"),
+        ("map_lock(t, &v->ptl);", "done(v);"),
+    ],
+)
+def test_a_lock_that_a_callee_hands_out_is_given_back_by_what_it_is_kept_in(
+    call: str, unlock: str
+) -> None:
     code = """
 struct table { spinlock_t ptl; };
+struct fault { spinlock_t *ptl; };
 static spinlock_t *ptl_of(struct table *t) { return &t->ptl; }
 static spinlock_t *table_lock(struct table *t)
 {
@@ -976,16 +988,26 @@ static spinlock_t *table_lock(struct table *t)
 	spin_lock(ptl);
 	return ptl;
 }
-void f(struct table *t)
+static void map_lock(struct table *t, spinlock_t **ptlp)
 {
-	spinlock_t *ptl = table_lock(t);
+	spinlock_t *ptl = ptl_of(t);
 
+	*ptlp = ptl;
+	spin_lock(ptl);
+}
+static void done(struct fault *v)
+{
+	spin_unlock(v->ptl);
+}
+void f(struct table *t, struct fault *v)
+{
+	@@
 	p1();
-	spin_unlock(ptl);
+	##
 	p2();
 }
 """
-    walk = walk_of(code)
+    walk = walk_of(code.replace("@@", call).replace("##", unlock))
     assert held_at(walk).keys() == {"p1"}
     assert ways_out(walk) == BALANCED
 
