@@ -117,7 +117,7 @@ class Calls:
             is_named = target in lock.lock or (source and lock.lock.startswith(source))
             words = WORDS.findall(lock.lock) if is_named and lock.lock[:1] != "=" else []
             if target in words and "@" not in lock.lock:
-                cls = self._class_of(lock.lock) or lock.cls
+                cls = lock.cls or self._class_of(lock.lock)
                 new = msgspec.structs.replace(lock, lock=f"{lock.lock}@{event.line}", cls=cls)
             elif source and words[:1] == [source]:
                 new = msgspec.structs.replace(lock, lock=target + lock.lock[len(source) :])

@@ -281,8 +281,11 @@ class _FileLinker:
 
     def _held_over(self, function: Function, point: Point) -> tuple[Taken, ...]:
         """What is held while a call blocks: not what it gives back meanwhile."""
-        held = tuple(self._taken(function, point.held))
-        effects = self._lookup(point.name) if held else None
+        effects = self._lookup(point.name) if point.held else None
+        gone = (*effects.drops, *(e.lock for e in effects.releases)) if effects is not None else ()
+        names = {substitute(lock, point.args, function.locals) for lock in gone}
+        kept = (lock for lock in point.held if names.isdisjoint(lock.kept))
+        held = tuple(self._taken(function, kept))
         if effects is None or not effects.drops:
             return held
         given = (substitute(lock, point.args, function.locals) for lock in effects.drops)

@@ -279,11 +279,12 @@ def _portable(lock: str, hint: str, place_of: PlaceOf) -> tuple[str, str]:
 def _dropped(walk: Walk, place_of: PlaceOf) -> Iterable[str]:
     """Locks that are given back for a while and that only the caller can name.
 
-    Where the class can be told, it is known for each call whether that is while it is given back.
+    Where the class can be told, it is known for each call whether that is while it is given back;
+    what is only pointed to may have another class there.
     """
     for lock in walk.dropped:
         place = place_of(lock) if lock and lock[:1] != "=" else UNKNOWN
-        if place.param and not place.cls:
+        if place.param and (not place.cls or place.type.endswith("*")):
             yield place.param
 
 

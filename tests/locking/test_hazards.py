@@ -559,3 +559,47 @@ def test_what_is_only_out_of_sight_is_not_gone(lab: Lab) -> None:
     assert lab.review(plain, hidden).verdict is Verdict.CLEAN
     assert lab.review(hidden, plain).verdict is Verdict.CLEAN
     assert lab.review(plain, chosen("", "")).verdict is Verdict.REMOVED
+
+
+HANDED_OUT = """
+struct table { spinlock_t ptl; };
+struct fault { spinlock_t *ptl; };
+static spinlock_t *ptl_of(struct table *t)
+{
+	return &t->ptl;
+}
+static spinlock_t *table_lock(struct table *t)
+{
+	spinlock_t *ptl = ptl_of(t);
+
+	spin_lock(ptl);
+	return ptl;
+}
+static void copy(struct fault *v)
+{
+@@
+}
+void fault(struct table *t)
+{
+	struct fault v;
+
+	v.ptl = table_lock(t);
+	copy(&v);
+	spin_unlock(v.ptl);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("\tmsleep(1);", True),
+        ("\tspin_unlock(v->ptl);\n\tmsleep(1);\n\tspin_lock(v->ptl);", False),
+    ],
+)
+def test_a_lock_that_was_handed_out_is_given_back_for_a_while(
+    lab: Lab, body: str, found: bool
+) -> None:
+    texts = (HANDED_OUT.replace("@@", text) for text in ("\twork();", body))
+    comparison = lab.review(*({"mm/fault.c": text} for text in texts))
+    assert kinds(comparison) == [HazardKind.SLEEP_IN_ATOMIC.value] * found
