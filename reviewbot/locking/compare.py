@@ -19,7 +19,15 @@ import numpy as np
 from reviewbot.locking.cycle import cycle
 from reviewbot.locking.describe import Describer
 from reviewbot.locking.grade import condition, grade
-from reviewbot.locking.history import EVERY, History, SiteKey, SiteState, still_there, wiring
+from reviewbot.locking.history import (
+    EVERY,
+    History,
+    SiteKey,
+    SiteState,
+    numbers,
+    still_there,
+    wiring,
+)
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.limits import ASKED
 from reviewbot.locking.linked import LinkedFunction
@@ -35,6 +43,7 @@ from reviewbot.locking.model import (
     Verdict,
 )
 from reviewbot.locking.renames import settled
+from reviewbot.locking.symbols import FunctionRef
 from reviewbot.locking.view import View
 
 _CLAIM = re.compile(
@@ -50,6 +59,8 @@ _FAR = (
     "The proof is a long one, or rests on less than others; it is shown because the series speaks"
     " of locking and takes the hazard away."
 )
+MAX_ON_BEHALF = 40
+"""Callers of a function up to which what it does for them is looked at in each."""
 MAX_REMAINING = 12
 """Sites listed of a hazard that stays in the files a series changes."""
 
@@ -124,7 +135,27 @@ def touched_functions(views: Sequence[View], files: frozenset[str]) -> set[Spot]
     changed = changed_functions((views[0], views[-1]), files)
     if not changed and len(views) <= EVERY:
         changed = changed_functions(list(views), files)
-    return changed
+    return changed | _on_behalf(changed, (views[0], views[-1]))
+
+
+def _on_behalf(changed: Iterable[Spot], views: Iterable[View]) -> set[Spot]:
+    """Callers for whom *changed* functions block: what on, only the callers' words tell."""
+    out: set[Spot] = set()
+    for view in views:
+        level = [n for found in numbers(view, set(changed)).values() for n in found]
+        while level := [n for n in level if (ref := view.function(n)) and _touches(ref)]:
+            up = set(view.graph.callers(np.array(level, np.int32))[0].tolist())
+            if len(up) > MAX_ON_BEHALF:
+                break
+            refs = [ref for n in sorted(up) if (ref := view.function(n)) is not None]
+            new = [ref for ref in refs if (ref.file, ref.name) not in out]
+            out.update((ref.file, ref.name) for ref in new)
+            level = [ref.id for ref in new]
+    return out
+
+
+def _touches(ref: FunctionRef) -> bool:
+    return ref.effects is not None and bool(ref.effects.touches)
 
 
 def changed_functions(views: Sequence[View], files: frozenset[str]) -> set[Spot]:

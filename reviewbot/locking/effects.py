@@ -75,6 +75,8 @@ class Touch(msgspec.Struct, frozen=True, array_like=True):
     kind: str
     mode: str
     irq: str = ""
+    released: tuple[str, ...] = ()
+    """Locks of the caller's that are given back meanwhile, named like ``lock``."""
 
 
 class Queued(msgspec.Struct, frozen=True, array_like=True):
@@ -107,8 +109,9 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     @property
     def concerns_callers(self) -> bool:
         """Whether a caller has to be walked: it holds other locks after the call than before,
-        or meanwhile, or what it hands over is queued."""
-        return bool(self.acquires or self.releases or self.drops or self.queues)
+        or meanwhile, or what it hands over is queued or waited for."""
+        waits = any(touch.what and touch.what != "sleep" for touch in self.touches)
+        return bool(self.acquires or self.releases or self.drops or self.queues) or waits
 
     def __bool__(self) -> bool:
         return bool(

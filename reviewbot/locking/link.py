@@ -251,6 +251,7 @@ class _FileLinker:
         for point in points:
             primitive = self._primitives.get(point.name)
             new: list[int] = []
+            given_back: dict[int, frozenset[str]] = {}
             targets: tuple[Target, ...] = ()
             if primitive is not None:
                 targets = self._run_by(point, primitive)
@@ -262,8 +263,9 @@ class _FileLinker:
                     new.append(actions.setdefault(_sleep(point), len(actions)))
             if primitive is None or primitive.follow:
                 self._registrations.called(function, point)
-                for action in self._called(function, point):
+                for action, given in self._called(function, point):
                     new.append(actions.setdefault(action, len(actions)))
+                    given_back.setdefault(new[-1], given)
                 targets = (*targets, *self._targets(function, point))
                 calls.update(dict.fromkeys(targets))
             held = self._held_over(function, point)
@@ -272,10 +274,14 @@ class _FileLinker:
                 for lock in point.released
                 if (place := self._names.place(lock, function)[0]).cls
             )
-            if not held and not released:
+            if not held and not released and not any(given_back.values()):
                 continue
             for index in new:
-                yield Use(point.line, point.name, (), index, held, released, point.args)
+                gone = given_back.get(index, frozenset())
+                left = tuple(taken for taken in held if taken.node not in gone)
+                yield Use(
+                    point.line, point.name, (), index, left, (*released, *sorted(gone)), point.args
+                )
             if targets:
                 yield Use(point.line, point.name, targets, -1, held, released, point.args)
 
@@ -345,10 +351,13 @@ class _FileLinker:
             primitive.waits,
         )
 
-    def _called(self, function: Function, point: Point) -> Iterable[Action]:
-        """What a call does to an object it is handed, and whether its arguments let it sleep."""
+    def _called(self, function: Function, point: Point) -> Iterable[tuple[Action, frozenset[str]]]:
+        """What a call does to an object it is handed, and whether its arguments let it sleep;
+
+        each with the classes that it gives back meanwhile.
+        """
         if _may_sleep(point):
-            yield _sleep(point)
+            yield _sleep(point), frozenset()
         effects = self._lookup(point.name)
         if effects is None:
             return
@@ -358,10 +367,13 @@ class _FileLinker:
                 continue
             place, instance = self._names.place(expression, function)
             if place.cls:
-                yield Action(
+                names = (substitute(lock, point.args, function.locals) for lock in touch.released)
+                gone = {self._names.place(name, function)[0].cls for name in names if name}
+                action = Action(
                     node_name(touch.what, place.cls), touch.what, touch.kind, touch.mode,
                     point.line, point.name, touch.irq, False, place.param or instance, True,
                 )  # fmt: skip
+                yield action, frozenset(gone - {""})
 
     def _targets(self, function: Function, point: Point) -> tuple[Target, ...]:
         name = point.name

@@ -304,7 +304,11 @@ def _touched(
             effects = lookup(point.name)
             touches = (
                 msgspec.structs.replace(
-                    touch, lock=substitute(touch.lock, point.args, function.locals)
+                    touch,
+                    lock=substitute(touch.lock, point.args, function.locals),
+                    released=tuple(
+                        substitute(lock, point.args, function.locals) for lock in touch.released
+                    ),
                 )
                 for touch in (effects.touches if effects is not None else ())
             )
@@ -312,7 +316,15 @@ def _touched(
             expression = lock_expression(touch.lock, function.locals) if touch.lock else ""
             place = place_of(expression) if expression else UNKNOWN
             if place.param and not place.cls and expression not in point.released:
-                yield msgspec.structs.replace(touch, lock=place.param)
+                yield msgspec.structs.replace(
+                    touch, lock=place.param, released=_released(touch, point, place_of)
+                )
+
+
+def _released(touch: Touch, point: Point, place_of: PlaceOf) -> tuple[str, ...]:
+    """What is given back over a blocking call, by the function itself or by what it calls."""
+    found = (_portable(lock, "", place_of)[0] for lock in (*point.released, *touch.released))
+    return tuple(sorted({template for template in found if template}))
 
 
 def _queued(

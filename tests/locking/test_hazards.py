@@ -603,3 +603,34 @@ def test_a_lock_that_was_handed_out_is_given_back_for_a_while(
     texts = (HANDED_OUT.replace("@@", text) for text in ("\twork();", body))
     comparison = lab.review(*({"mm/fault.c": text} for text in texts))
     assert kinds(comparison) == [HazardKind.SLEEP_IN_ATOMIC.value] * found
+
+
+STOPPER = """
+static void stop(struct dev *d, struct work_struct *work)
+{
+@@
+}
+static void quiesce(struct dev *d)
+{
+	stop(d, &d->work);
+}
+void dev_close(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	quiesce(d);
+	mutex_unlock(&d->lock);
+}
+"""
+UNDER, APART = (
+    "\tcancel_work_sync(work);",
+    "\tmutex_unlock(&d->lock);\n\tcancel_work_sync(work);\n\tmutex_lock(&d->lock);",
+)
+
+
+def test_what_a_helper_waits_for_on_behalf_of_its_caller(lab: Lab) -> None:
+    """Only the helper changes: it gives back its callers' lock over the wait for their work."""
+    under, apart = (one(HANDLER + STOPPER.replace("@@", body)) for body in (UNDER, APART))
+    gone = lab.review(under, apart)
+    assert of_kind(gone, HazardKind.FLUSH_CYCLE).state is ChangeState.REMOVED
+    assert gone.verdict is Verdict.REMOVED
+    assert lab.review(apart, under).verdict is Verdict.INTRODUCED
