@@ -70,13 +70,14 @@ class Frameworks:
             raise ConfigError(f"{where}: unknown key {min(unknown)!r} in a framework")
         try:
             context = Running(table["context"])
-            if "function" in table:
-                members = [argument(table["function"], place) for place in table["arguments"]]
+            if "functions" in table:
+                places = list(table["arguments"])
+                members = [argument(name, place) for name in table["functions"] for place in places]
             else:
                 members = [f"struct {table['struct']}.{field}" for field in table["fields"]]
         except (KeyError, ValueError) as error:
             raise ConfigError(
-                f"{where}: a framework needs struct and fields, or function and arguments,"
+                f"{where}: a framework needs struct and fields, or functions and arguments,"
                 f" and a known context ({error})"
             ) from error
         entry = Callback(
@@ -99,7 +100,7 @@ class Frameworks:
 
 
 _KEYS = frozenset(
-    {"struct", "fields", "function", "arguments", "held", "context", "source", "object"}
+    {"struct", "fields", "functions", "arguments", "held", "context", "source", "object"}
 )
 
 

@@ -49,7 +49,7 @@ def test_an_entry_may_be_for_the_members_of_any_struct() -> None:
 
 
 def test_an_entry_may_be_for_what_is_handed_to_a_function() -> None:
-    entry = {**GOOD, "function": "on_event", "arguments": [1, 2]}
+    entry = {**GOOD, "functions": ["on_event"], "arguments": [1, 2]}
     table = Frameworks([{k: v for k, v in entry.items() if k not in ("struct", "fields")}], "here")
     assert [member for member, _ in table.members()] == [
         "argument 1 of on_event()",
@@ -66,7 +66,7 @@ def test_an_entry_may_be_for_what_is_handed_to_a_function() -> None:
         ({"context": "nowhere"}, "nowhere"),
         ({"struct": None}, "struct"),
         ({"fields": None}, "fields"),
-        ({"function": "take"}, "arguments"),
+        ({"functions": ["take"]}, "arguments"),
     ],
 )
 def test_an_entry_without_sense_is_refused(change: dict[str, Any], word: str) -> None:
