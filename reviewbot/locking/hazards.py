@@ -26,7 +26,7 @@ from reviewbot.locking.graph import (
     rows_of,
     runs_atomically,
 )
-from reviewbot.locking.instances import same_object
+from reviewbot.locking.instances import is_pointed_to, same_object
 from reviewbot.locking.interrupts import inversions
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import OPS, POINTER, LinkedFunction
@@ -200,8 +200,13 @@ class Finder(Ways):
         """Whether one of two locks of a kind is only pointed to: it may be the other."""
         if self._kind_of(leg) != self._kind_of(closing):
             return False
-        pointers = (f"{POINTER} {name}" for name in (leg.held, leg.target))
-        return any(self.view.registrations(name) for name in pointers)
+        ways = (leg, closing)
+        files = {self.spot(w.function if w.function >= 0 else w.path[0])[0] for w in ways}
+        return any(
+            self.view.registrations(f"{POINTER} {pointer}")
+            and is_pointed_to(self.view, other, files)
+            for pointer, other in ((leg.held, leg.target), (leg.target, leg.held))
+        )
 
     def _shared(self, leg: Leg, held: int, target: int) -> str:
         """The one lock of an edge that is taken for reading, if its readers queue behind writers.

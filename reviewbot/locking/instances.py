@@ -9,6 +9,7 @@ the calls: the lock that is taken must come from the very expression that is hel
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 
 from reviewbot.locking.body import Local
@@ -16,6 +17,7 @@ from reviewbot.locking.expressions import split_arguments
 from reviewbot.locking.facts import parameters
 from reviewbot.locking.flow import substitute
 from reviewbot.locking.legs import Leg
+from reviewbot.locking.primitives import builtin
 from reviewbot.locking.source import matching_paren
 from reviewbot.locking.view import View
 
@@ -49,6 +51,21 @@ def same_object(view: View, leg: Leg) -> bool:
                 if _one(taken.instance, instance, leg.held):
                     return True
     return False
+
+
+def is_pointed_to(view: View, cls: str, files: Iterable[str]) -> bool:
+    """Whether one of *files* hands the address of a lock of this class to somebody to keep."""
+    field = re.escape(re.split(r"[.:]", cls)[-1])
+    given = re.compile(rf"(?:(\w+)\s*\([^();]*?[(,]?|=)\s*&[\w.>\[\]-]*?\b{field}\s*[,);]")
+    for file in files:
+        for match in given.finditer("\n".join(view.lines(file))):
+            name = match[1]
+            if name is None or not (name in builtin() or _INITIALISES.search(name)):
+                return True
+    return False
+
+
+_INITIALISES = re.compile(r"lock_init$|^mutex_init$|^init_rwsem$|^lockdep_")
 
 
 def _one(held: str, taken: str, node: str) -> bool:
