@@ -27,6 +27,8 @@ class Running(StrEnum):
     HARDIRQ = "hardirq"
     ATOMIC = "atomic"
     """With a spinlock held: nothing may sleep there, though no interrupt need have come in."""
+    UNKNOWN = "unknown"
+    """Now so, now otherwise: nothing follows but what is held."""
 
 
 RUNS_IN = {

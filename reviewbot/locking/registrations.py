@@ -167,7 +167,9 @@ class Registrations:
         """Note what a framework holds when it calls *member*, and where that runs."""
         for entry in frameworks.builtin().of(member):
             nodes = [cls for name in entry.held for cls in self._taken_by(name)]
-            if not nodes or entry.context is not frameworks.Running.ATOMIC:
+            if entry.context is not frameworks.Running.UNKNOWN and (
+                not nodes or entry.context is not frameworks.Running.ATOMIC
+            ):
                 nodes.append(context_node(entry.context))
             for node in nodes:
                 self._add(node, OPS + member, function, 0)

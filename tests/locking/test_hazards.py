@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from reviewbot.locking.interrupts import contexts
 from reviewbot.locking.model import (
     ChangeState,
     Comparison,
@@ -468,6 +469,9 @@ def test_a_function_that_is_handed_to_a_framework_runs_under_its_lock(lab: Lab) 
     hazard = of_kind(comparison, HazardKind.LOCK_ORDER_INVERSION)
     assert comparison.verdict is Verdict.REMOVED
     assert set(hazard.classes) == {"lib/pool.c:pool", "cpu_hotplug_lock"}
+    with lab.views(before) as (view,):
+        dying = next(r for r in view.functions_in("lib/pool.c") if r.name == "pool_dying")
+        assert not contexts(view, dying.id)  # with interrupts on or off, by when it is called
 
 
 def test_a_callback_under_a_frameworks_spinlock_must_not_sleep(lab: Lab) -> None:
