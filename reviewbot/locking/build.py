@@ -88,14 +88,14 @@ def build_store(
     objects: ObjectStore, tree: str, settings: Settings, progress: Progress = quiet
 ) -> None:
     """Link a whole tree and write its store."""
-    with _without_collector():
+    with without_collector():
         _Build(objects, tree, sources(objects, tree), settings, progress).run()
     store_module.prune(settings.cache / "trees", _KEEP_STORES)
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """No cyclic garbage collection: millions of objects are made here, and none in a cycle."""
+def without_collector() -> Iterator[None]:
+    """No cyclic garbage collection, where a great many objects are made and none in a cycle."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, overload
 
 from reviewbot.errors import ServiceError
 from reviewbot.kernel.objects import ObjectStore
-from reviewbot.locking.build import open_store
+from reviewbot.locking.build import open_store, without_collector
 from reviewbot.locking.facts import FileFacts, lacks_flow
 from reviewbot.locking.index import (
     Progress,
@@ -192,7 +192,8 @@ class Trees:
         return store, {}
 
     def _view(self, store: Store, tree: str, changed: dict[str, str | None]) -> View:
-        overlay = self._overlay(store, changed) if changed else None
+        with without_collector():
+            overlay = self._overlay(store, changed) if changed else None
         return View(store, overlay, self._reader(tree))
 
     def _overlay(self, store: Store, changed: dict[str, str | None]) -> Overlay:
