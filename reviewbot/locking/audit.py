@@ -173,8 +173,7 @@ def rank_of(view: View, finding: Finding) -> Rank:
 
 def _ends(view: View, leg: Leg) -> list[str]:
     """The files of the function that holds and of the one that blocks."""
-    numbers = [leg.path[-1] if leg.path else leg.function]
-    numbers.append(leg.function if leg.function != CONTEXT else leg.path[0])
+    numbers = [leg.path[-1] if leg.path else leg.function, leg.holder]
     refs = map(view.function, numbers)
     return [ref.file for ref in refs if ref is not None]
 

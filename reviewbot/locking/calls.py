@@ -188,7 +188,7 @@ class Calls:
         return states if len(states) == 1 else list(dict.fromkeys(states))
 
     def _doubted(self, state: State, lock: str) -> State:
-        """After a call that may give back a lock it is taken to: nobody hands one over to keep."""
+        """After a call that may give a lock back or not: taken to, as few are left held."""
         return state.holding(*(h for h in state.held if h.entry or not self._one(h.lock, lock)))
 
     def _is_too_vague(self, event: Event, effects: Effects, key: str, known: Knowledge) -> bool:

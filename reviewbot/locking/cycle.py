@@ -130,7 +130,7 @@ def _alike(leg: Leg, findings: Iterable[Finding]) -> list[Leg]:
 
 def _spot(finder: Finder, way: Leg) -> Spot:
     """The function that holds, or that runs as what is held."""
-    return finder.spot(way.path[0] if way.function == CONTEXT else way.function)
+    return finder.spot(way.holder)
 
 
 def _has(finder: Finder, finding: Finding, way: Leg, spot: Spot) -> bool:

@@ -242,9 +242,8 @@ class Edges:
         """How far the calls of a leg lead, and with it how little they prove."""
         if leg not in self._costs:
             total = 0
-            path = leg.path if leg.function != CONTEXT else leg.path[1:]
-            at = self.spot(leg.function if leg.function != CONTEXT else leg.path[0])[0]
-            refs = [self.view.function(number) for number in path]
+            at = self.spot(leg.holder)[0]
+            refs = [self.view.function(number) for number in leg.calls]
             for before, ref in zip((True, *refs), refs, strict=False):
                 if ref is None:
                     total += THROUGH_STRUCT if before is not None else 0

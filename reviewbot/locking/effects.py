@@ -110,8 +110,8 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     def concerns_callers(self) -> bool:
         """Whether a caller has to be walked: it holds other locks after the call than before,
         or meanwhile, or what it hands over is queued or waited for."""
-        waits = any(touch.what and touch.what != "sleep" for touch in self.touches)
-        return bool(self.acquires or self.releases or self.drops or self.queues) or waits
+        waits = any(touch.what for touch in self.touches)
+        return bool(self.acquires or self.releases or self.drops or self.queues or waits)
 
     def __bool__(self) -> bool:
         return bool(

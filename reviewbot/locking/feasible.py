@@ -41,19 +41,14 @@ class Feasibility:
 
     def set_by(self, caller: int, line: int) -> Knowledge:
         """What a function knows of the members that it has set whenever it comes to *line*."""
-        function = self._function(caller) if self._sets_members(caller) else None
+        if _MEMBER_SET.search(self.view.text_of(caller)) is None:
+            return NOTHING
+        function = self._function(caller)
         if function is None:
             return NOTHING
         reached = (one for flow in function.flows for one in _reached(flow, NOTHING))
         there = [known for event, known in reached if event.line == line]
         return frozenset.intersection(*there) if there else NOTHING
-
-    def _sets_members(self, caller: int) -> bool:
-        ref = self.view.function(caller) if caller >= 0 else None
-        if ref is None:
-            return False
-        text = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
-        return _MEMBER_SET.search(text) is not None
 
     def stuck(
         self, path: Sequence[int], args: Sequence[str], last: Calls, known: Knowledge = NOTHING
@@ -97,8 +92,9 @@ class Feasibility:
         ref = self.view.function(number)
         if ref is None or ref.macro:
             return None
-        body = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
-        text = "\n" * (ref.line - 1) + body  # for the lines to be those of the file
+        text = "\n" * (ref.line - 1) + self.view.text_of(
+            number
+        )  # for the lines to be those of the file
         facts = read_facts(text.encode("latin-1", "replace"), frozenset(_CALLED.findall(text)))
         return next((f for f in facts.functions if f.name == ref.name and f.flows), None)
 

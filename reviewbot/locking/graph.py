@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reviewbot.locking import frameworks
-from reviewbot.locking.frameworks import RUNS_IN, Running
+from reviewbot.locking.frameworks import RUNS_IN, Running, is_atomic
 from reviewbot.locking.linked import (
     OPS,
     Action,
@@ -172,7 +171,7 @@ def runs_atomically(registration: Registration) -> bool:
         RUNS_IN.get(registration.what, Running.PROCESS) is not Running.PROCESS
         or registration.node == RCU
         or (registration.node in CONTEXTS and registration.node != _PROCESS)
-        or frameworks.is_atomic(registration.what.removeprefix(OPS))
+        or is_atomic(registration.what.removeprefix(OPS))
     )
 
 

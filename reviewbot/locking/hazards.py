@@ -151,7 +151,7 @@ class Finder(Ways):
         if leg.target == SLEEP or leg.held.endswith("()") or leg.target.endswith("()"):
             return  # whatever lock a function returns is no class
         kinds = self.what_of(leg)
-        if self.limits.weak < 0 and _COMPLETION in (kinds, leg.held.partition(" ")[0]):
+        if not self.limits.asked and _COMPLETION in (kinds, leg.held.partition(" ")[0]):
             return
         if kinds == "rcu-gp":  # its readers may not sleep: what blocks in one is found as that
             return
@@ -192,7 +192,7 @@ class Finder(Ways):
         weak = bool(readers) or _COMPLETION in waits
         if weak and self.cost(leg) + self.cost(closing) > self.limits.weak:
             return False
-        if self.limits.weak < 0 and self._may_be_one(leg, closing):
+        if not self.limits.asked and self._may_be_one(leg, closing):
             return False
         return self._ordered(leg, closing) and self._told(leg, closing)
 
@@ -200,8 +200,7 @@ class Finder(Ways):
         """Whether one of two locks of a kind is only pointed to: it may be the other."""
         if self._kind_of(leg) != self._kind_of(closing):
             return False
-        ways = (leg, closing)
-        files = {self.spot(w.function if w.function >= 0 else w.path[0])[0] for w in ways}
+        files = {self.spot(way.holder)[0] for way in (leg, closing)}
         return any(
             self.view.registrations(f"{POINTER} {pointer}")
             and is_pointed_to(self.view, other, files)
@@ -214,7 +213,7 @@ class Finder(Ways):
         lockdep takes that for a cycle (Documentation/locking/lockdep-design.rst, "non-recursive
         reader"); both locks of it read is more than two tasks and a writer can bring about.
         """
-        if bool(held & READ) == bool(target & READ) or self.limits.weak < 0:
+        if bool(held & READ) == bool(target & READ) or not self.limits.asked:
             return ""
         taken = self.taken(leg)
         if taken is None:
@@ -270,10 +269,7 @@ class Finder(Ways):
             return False
         if any(self._meets_another(way) for way in (leg, closing)):
             return False
-        one, other = (
-            self.spot(way.function if way.function >= 0 else way.path[0])[0]
-            for way in (leg, closing)
-        )
+        one, other = (self.spot(way.holder)[0] for way in (leg, closing))
         files = any(node.partition(" ")[0] in FILES for node in (leg.held, leg.target))
         if files and any(way.function == CONTEXT and self.is_lock(way) for way in (leg, closing)):
             return one == other  # a framework has files of its own for each driver's device
@@ -286,10 +282,8 @@ class Finder(Ways):
 
     def _near(self, leg: Leg) -> bool:
         """Whether a sleep is close enough to the atomic section to be meant by it."""
-        first = leg.function if leg.function != CONTEXT else leg.path[0]
-        home = self.spot(first)[0]
-        path = leg.path if leg.function != CONTEXT else leg.path[1:]
-        refs = [self.view.function(number) for number in path]
+        home = self.spot(leg.holder)[0]
+        refs = [self.view.function(number) for number in leg.calls]
         if any(ref is None for ref in refs):
             return False
         files = [ref.file for ref in refs if ref is not None and not ref.macro]

@@ -105,7 +105,7 @@ def _as_parameter(expression: str, locals_: dict[str, Local]) -> str:
 
 def _parameters(view: View, number: int) -> dict[str, Local]:
     """Names of a function's parameters, and its pointers that are set just once."""
-    text = _text(view, number)
+    text = view.text_of(number)
     opening = text.find("(")
     if opening < 0:
         return {}
@@ -116,17 +116,10 @@ def _parameters(view: View, number: int) -> dict[str, Local]:
 
 def _arguments(view: View, caller: int, callee: str) -> tuple[str, ...]:
     """Arguments of the first call of *callee* in a function."""
-    text = _text(view, caller)
+    text = view.text_of(caller)
     body = text.find("{")
     match = re.compile(rf"\b{re.escape(callee.rsplit('.', 1)[-1])}\s*\(").search(text, max(body, 0))
     if match is None:
         return ()
     close = matching_paren(text.encode("latin-1"), match.end() - 1)
     return split_arguments(text[match.end() : close]) if close > 0 else ()
-
-
-def _text(view: View, number: int) -> str:
-    ref = view.function(number)
-    if ref is None:
-        return ""
-    return "\n".join(view.lines(ref.file)[ref.line - 1 : view.end_of(ref)])

@@ -143,7 +143,7 @@ def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
     if not edges.through_ops(way):
         return True
     graph = edges.view.graph
-    if edges.limits.weak < 0 and any(
+    if not edges.limits.asked and any(
         edges.view.function(number) is None and graph.is_wide(number) for number in way.path
     ):
         return False

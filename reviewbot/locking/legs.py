@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.linked import Action
 from reviewbot.locking.model import HazardKind
@@ -26,6 +27,16 @@ class Leg:
     target: str
     function: int
     path: tuple[int, ...]
+
+    @property
+    def holder(self) -> int:
+        """The function that holds, or that runs as what is held."""
+        return self.path[0] if self.function == CONTEXT else self.function
+
+    @property
+    def calls(self) -> tuple[int, ...]:
+        """The callees on the way from :attr:`holder`."""
+        return self.path[1:] if self.function == CONTEXT else self.path
 
 
 @dataclass(frozen=True, slots=True)

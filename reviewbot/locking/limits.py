@@ -30,6 +30,11 @@ class Limits:
     lock block each other, as they do once a writer waits; that who completes something first
     does all else that its function does."""
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody speaks of such things, so that weaker evidence counts."""
+        return self.weak >= 0
+
 
 UNASKED = Limits(cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3, weak=-1)
 ASKED = Limits(cycle=22, back=26, interrupt=12, own_calls=7, far_calls=3, weak=14)

@@ -250,22 +250,20 @@ class _FileLinker:
     ) -> Iterable[Use]:
         for point in points:
             primitive = self._primitives.get(point.name)
-            new: list[int] = []
-            given_back: dict[int, frozenset[str]] = {}
+            new: dict[int, frozenset[str]] = {}  # actions, with what they give back meanwhile
             targets: tuple[Target, ...] = ()
             if primitive is not None:
                 targets = self._run_by(point, primitive)
                 calls.update(dict.fromkeys(targets))
                 action = self._primitive(function, point, primitive)
                 if action is not None:
-                    new.append(actions.setdefault(action, len(actions)))
+                    new[actions.setdefault(action, len(actions))] = frozenset()
                 if primitive.role is Role.OPAQUE and _may_sleep(point):
-                    new.append(actions.setdefault(_sleep(point), len(actions)))
+                    new[actions.setdefault(_sleep(point), len(actions))] = frozenset()
             if primitive is None or primitive.follow:
                 self._registrations.called(function, point)
                 for action, given in self._called(function, point):
-                    new.append(actions.setdefault(action, len(actions)))
-                    given_back.setdefault(new[-1], given)
+                    new.setdefault(actions.setdefault(action, len(actions)), given)
                 targets = (*targets, *self._targets(function, point))
                 calls.update(dict.fromkeys(targets))
             held = self._held_over(function, point)
@@ -274,10 +272,9 @@ class _FileLinker:
                 for lock in point.released
                 if (place := self._names.place(lock, function)[0]).cls
             )
-            if not held and not released and not any(given_back.values()):
+            if not held and not released and not any(new.values()):
                 continue
-            for index in new:
-                gone = given_back.get(index, frozenset())
+            for index, gone in new.items():
                 left = tuple(taken for taken in held if taken.node not in gone)
                 yield Use(
                     point.line, point.name, (), index, left, (*released, *sorted(gone)), point.args
@@ -288,15 +285,15 @@ class _FileLinker:
     def _held_over(self, function: Function, point: Point) -> tuple[Taken, ...]:
         """What is held while a call blocks: not what it gives back meanwhile."""
         effects = self._lookup(point.name) if point.held else None
-        gone = (*effects.drops, *(e.lock for e in effects.releases)) if effects is not None else ()
-        names = {substitute(lock, point.args, function.locals) for lock in gone}
-        kept = (lock for lock in point.held if names.isdisjoint(lock.kept))
-        held = tuple(self._taken(function, kept))
-        if effects is None or not effects.drops:
-            return held
-        given = (substitute(lock, point.args, function.locals) for lock in effects.drops)
-        dropped = {self._names.place(lock, function)[0].cls for lock in given}
-        return tuple(taken for taken in held if taken.node not in dropped)
+        if effects is None:
+            return tuple(self._taken(function, point.held))
+        dropped, released = (
+            {substitute(lock, point.args, function.locals) for lock in locks}
+            for locks in (effects.drops, [effect.lock for effect in effects.releases])
+        )
+        held = (lock for lock in point.held if not (dropped | released).intersection(lock.kept))
+        classes = {self._names.place(lock, function)[0].cls for lock in dropped}
+        return tuple(t for t in self._taken(function, held) if t.node not in classes)
 
     def _run_by(self, point: Point, primitive: Primitive) -> tuple[Target, ...]:
         """What a call of the table runs before it returns: a function handed to it, members."""
@@ -309,7 +306,7 @@ class _FileLinker:
         for lock in held:
             place, expression = self._names.place(lock.lock, function)
             # a member that the struct does not declare was named for an object of another type
-            cls = lock.cls if lock.cls and not place.type else place.cls or lock.cls
+            cls = (place.type and place.cls) or lock.cls or place.cls
             if cls:
                 yield Taken(
                     cls, lock.kind, lock.mode, lock.line, lock.call, lock.irq, lock.nested,
@@ -352,9 +349,9 @@ class _FileLinker:
         )
 
     def _called(self, function: Function, point: Point) -> Iterable[tuple[Action, frozenset[str]]]:
-        """What a call does to an object it is handed, and whether its arguments let it sleep;
+        """What a call does to an object it is handed, and whether its arguments let it sleep.
 
-        each with the classes that it gives back meanwhile.
+        Each with the classes of the caller's that are given back meanwhile.
         """
         if _may_sleep(point):
             yield _sleep(point), frozenset()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.interrupts import inversions
 from reviewbot.locking.legs import Finding, Leg, Spot
@@ -49,9 +48,7 @@ def _keepers(finder: Finder, leg: Leg, other: int) -> set[Spot]:
         return set()
     ways = finder.leading_to(target, writers_only=False).get(held, [])
     return {
-        finder.spot(way.function if way.function != CONTEXT else way.path[0])
-        for way in ways
-        if finder.cost(way) + other <= finder.limits.cycle
+        finder.spot(way.holder) for way in ways if finder.cost(way) + other <= finder.limits.cycle
     }
 
 

@@ -18,7 +18,7 @@ from reviewbot.locking.linked import (
     Registration,
     context_node,
     node_name,
-)  # fmt: skip
+)
 from reviewbot.locking.names import substitute
 from reviewbot.locking.naming import FileNames
 from reviewbot.locking.primitives import NONE, RESULT, Primitive, Role

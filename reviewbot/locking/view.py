@@ -414,6 +414,13 @@ class View:
             return self.overlay.ends[ref.id]
         return self.store.end_of(ref.id)
 
+    def text_of(self, function: int) -> str:
+        """A function as it is written, without comments; empty for what is none."""
+        ref = self.function(function) if function >= 0 else None
+        if ref is None:
+            return ""
+        return "\n".join(self.lines(ref.file)[ref.line - 1 : self.end_of(ref)])
+
     def source(self, path: str) -> list[str]:
         """The lines of a file as they are."""
         return (self._read(path) or b"").decode("utf-8", "surrogateescape").split("\n")

@@ -84,12 +84,8 @@ class Ways(Edges):
 
     def _calls(self, caller: int, callee: int) -> int:
         """How often a function's text calls another, or the member of a struct."""
-        ref = self.view.function(caller)
-        if ref is None:
-            return 0
         name = self.view.callable_name(callee).rpartition(".")[2]
-        text = "\n".join(self.view.lines(ref.file)[ref.line - 1 : self.view.end_of(ref)])
-        return len(re.findall(rf"\b{re.escape(name)}\s*\(", text))
+        return len(re.findall(rf"\b{re.escape(name)}\s*\(", self.view.text_of(caller)))
 
     def _detour(self, leg: Leg, barred: frozenset[Edge]) -> Leg | None:
         """The nearest way to the end of a leg, from the same call, without *barred* calls."""
