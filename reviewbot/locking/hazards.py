@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise, takewhile
+from itertools import chain, takewhile
 
+from reviewbot.locking.beliefs import COMPLETION, FILES, Beliefs
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import (
-    BLOCKS,
     CONTEXT,
     FEW_CANDIDATES,
     IN_ATOMIC,
@@ -26,18 +26,15 @@ from reviewbot.locking.graph import (
     rows_of,
     runs_atomically,
 )
-from reviewbot.locking.instances import is_pointed_to, same_object
+from reviewbot.locking.instances import same_object
 from reviewbot.locking.interrupts import inversions
 from reviewbot.locking.legs import Finding, Leg, Spot
-from reviewbot.locking.linked import OPS, POINTER, LinkedFunction
+from reviewbot.locking.linked import OPS, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
-from reviewbot.locking.primitives import builtin
-from reviewbot.locking.ways import Ways
 
 MAX_FILE_COST = 6
 """Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""
-FILES = frozenset({"debugfs", "proc", "sysfs"})
 MAX_THIRDS = 40
 """Locks held over taking one, up to which cycles of three are looked for."""
 NEAR = 2
@@ -45,14 +42,11 @@ NEAR = 2
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
 _WORKER_POOL = "srcu-gp"
-_COMPLETION = "completion"
-_FAIR = frozenset({"rwsem", "percpu-rwsem"})
-"""Kinds of lock whose readers wait for a writer that waits."""
 _FAULT = f"{OPS}struct vm_operations_struct."
 
 
 @dataclass(slots=True)
-class Finder(Ways):
+class Finder(Beliefs):
     """Looks for hazards in one tree."""
 
     def find(self, functions: Iterable[int], volatile: dict[int, frozenset[str]]) -> list[Finding]:
@@ -151,7 +145,7 @@ class Finder(Ways):
         if leg.target == SLEEP or leg.held.endswith("()") or leg.target.endswith("()"):
             return  # whatever lock a function returns is no class
         kinds = self.what_of(leg)
-        if not self.limits.asked and _COMPLETION in (kinds, leg.held.partition(" ")[0]):
+        if not self.limits.asked and COMPLETION in (kinds, leg.held.partition(" ")[0]):
             return
         if kinds == "rcu-gp":  # its readers may not sleep: what blocks in one is found as that
             return
@@ -165,7 +159,7 @@ class Finder(Ways):
         back = self.leading_to(node, writers_only=bool(held & READ))
         closing, readers = self._closing(back.get(other, []), leg, held, target)
         if closing is not None:
-            if self._believed(leg, closing, readers):
+            if self.believed(leg, closing, readers):
                 yield replace(self._cycle(leg, closing, kinds), readers=readers)
         elif not kinds and (third := self._by_a_third(leg, other, back, target)) is not None:
             yield self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, third)
@@ -177,108 +171,12 @@ class Finder(Ways):
     def _closing(self, ways: list[Leg], leg: Leg, held: int, target: int) -> tuple[Leg | None, str]:
         """The best of the *ways* back, and the lock that both sides of it only read."""
         closing = self._choose(ways, bool(target & READ), leg)
-        if closing is None and (readers := self._shared(leg, held, target)):
+        if closing is None and (readers := self.shared(leg, held, target)):
             node, other = self.view.node(leg.held), self.view.node(leg.target)
             if node is not None and other is not None:
                 all_ways = self.leading_to(node, writers_only=False).get(other, [])
                 return self._choose(all_ways, False, leg), readers
         return closing, ""
-
-    def _believed(self, leg: Leg, closing: Leg, readers: str) -> bool:
-        """Whether two edges that close a cycle are a hazard."""
-        if self.what_of(closing) == "rcu-gp" or self._part(leg, closing):
-            return False
-        waits = {leg.target.partition(" ")[0], closing.target.partition(" ")[0]}
-        weak = bool(readers) or _COMPLETION in waits
-        if weak and self.cost(leg) + self.cost(closing) > self.limits.weak:
-            return False
-        if not self.limits.asked and self._may_be_one(leg, closing):
-            return False
-        return self._ordered(leg, closing) and self._told(leg, closing)
-
-    def _may_be_one(self, leg: Leg, closing: Leg) -> bool:
-        """Whether one of two locks of a kind is only pointed to: it may be the other."""
-        if self._kind_of(leg) != self._kind_of(closing):
-            return False
-        files = {self.spot(way.holder)[0] for way in (leg, closing)}
-        return any(
-            self.view.registrations(f"{POINTER} {pointer}")
-            and is_pointed_to(self.view, other, files)
-            for pointer, other in ((leg.held, leg.target), (leg.target, leg.held))
-        )
-
-    def _shared(self, leg: Leg, held: int, target: int) -> str:
-        """The one lock of an edge that is taken for reading, if its readers queue behind writers.
-
-        lockdep takes that for a cycle (Documentation/locking/lockdep-design.rst, "non-recursive
-        reader"); both locks of it read is more than two tasks and a writer can bring about.
-        """
-        if bool(held & READ) == bool(target & READ) or not self.limits.asked:
-            return ""
-        taken = self.taken(leg)
-        if taken is None:
-            return ""
-        name, kind = (leg.held, taken.kind) if held & READ else (leg.target, self._kind_of(leg))
-        node = self.view.node(name)
-        if kind not in _FAIR or node is None:
-            return ""
-        flags = self.view.graph.actors_on(node)[1]
-        writers = ((flags & BLOCKS) != 0) & ((flags & READ) == 0)
-        return name if writers.any() else ""
-
-    def _part(self, leg: Leg, closing: Leg) -> bool:
-        """Whether both legs go through one function and part there.
-
-        It takes one lock or the other by the kind of what it is given, and who holds one
-        of them calls it with that kind: else it would lock itself out.
-        """
-        if (
-            self.what_of(leg)
-            or self.what_of(closing)
-            or CONTEXT in (leg.function, closing.function)
-        ):
-            return False
-        return any(
-            mine == other and after != behind
-            for mine, after in pairwise((*leg.path, -1))
-            for other, behind in pairwise((*closing.path, -1))
-        )
-
-    def _told(self, leg: Leg, closing: Leg) -> bool:
-        """Whether an order between kinds of lock that know none is broken.
-
-        Semaphores are signals as often as locks, and wound/wait mutexes back off.
-        """
-        between = {self._kind_of(leg), self._kind_of(closing)}
-        return len(between) > 1 or between.isdisjoint({"semaphore", "ww-mutex"})
-
-    def _kind_of(self, leg: Leg) -> str:
-        """The kind of lock that a leg takes; empty for a wait."""
-        action = self.action(leg)
-        return action.kind if action is not None else ""
-
-    def _ordered(self, leg: Leg, closing: Leg) -> bool:
-        """Whether the classes of a cycle have an order that it can break.
-
-        Those lockdep is told not to validate, the driver core's lock of every device
-        first of all, count only where one driver waits for what itself does elsewhere.
-        """
-        if not any(self.view.registrations(f"unordered {node}") for node in (leg.held, leg.target)):
-            return True
-        if not (self.what_of(leg) or self.what_of(closing)):
-            return False
-        if any(self._meets_another(way) for way in (leg, closing)):
-            return False
-        one, other = (self.spot(way.holder)[0] for way in (leg, closing))
-        files = any(node.partition(" ")[0] in FILES for node in (leg.held, leg.target))
-        if files and any(way.function == CONTEXT and self.is_lock(way) for way in (leg, closing)):
-            return one == other  # a framework has files of its own for each driver's device
-        return related(directory_of(one), directory_of(other))
-
-    def _meets_another(self, leg: Leg) -> bool:
-        """Whether a leg goes through adding or removing an object: a child, not what is held."""
-        entries = (builtin().get(self.view.callable_name(number)) for number in leg.path)
-        return any(entry is not None and entry.follow for entry in entries)
 
     def _near(self, leg: Leg) -> bool:
         """Whether a sleep is close enough to the atomic section to be meant by it."""
@@ -296,14 +194,14 @@ class Finder(Ways):
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
             yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
-        elif what in FILES or what == _COMPLETION:
+        elif what in FILES or what == COMPLETION:
             return  # one file may remove another, and a task await what it has done before
         elif what:
             yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif (
             not (held & READ and target & READ)
             and not (held | target) & NESTED
-            and self._kind_of(leg) != "semaphore"  # a count; others may raise it
+            and self.kind_of(leg) != "semaphore"  # a count; others may raise it
             and not self._comes_round(leg)
             and (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
         ):
@@ -390,7 +288,7 @@ class Finder(Ways):
             )
             if first is None or self.through_ops(first) or not self.is_lock(first):
                 continue
-            if self._ordered(leg, first) and self._ordered(first, home):
+            if self.ordered(leg, first) and self.ordered(first, home):
                 return first, home
         return None
 

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether two edges that close a cycle are a hazard, or only look like one.
+
+Each question here is a way in which lock classes say more than locks do: two may be one,
+know no order, be read by both sides, or be taken by one function that takes either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from reviewbot.locking.graph import BLOCKS, CONTEXT, READ
+from reviewbot.locking.instances import is_pointed_to
+from reviewbot.locking.legs import Leg
+from reviewbot.locking.linked import POINTER
+from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.primitives import builtin
+from reviewbot.locking.ways import Ways
+
+FILES = frozenset({"debugfs", "proc", "sysfs"})
+COMPLETION = "completion"
+_FAIR = frozenset({"rwsem", "percpu-rwsem"})
+"""Kinds of lock whose readers wait for a writer that waits."""
+
+
+@dataclass(slots=True)
+class Beliefs(Ways):
+    """Ways of one tree, with what is to be thought of two that lead round."""
+
+    def believed(self, leg: Leg, closing: Leg, readers: str) -> bool:
+        """Whether two edges that close a cycle are a hazard."""
+        if self.what_of(closing) == "rcu-gp" or self._part(leg, closing):
+            return False
+        waits = {leg.target.partition(" ")[0], closing.target.partition(" ")[0]}
+        weak = bool(readers) or COMPLETION in waits
+        if weak and self.cost(leg) + self.cost(closing) > self.limits.weak:
+            return False
+        if not self.limits.asked and self._may_be_one(leg, closing):
+            return False
+        return self.ordered(leg, closing) and self._told(leg, closing)
+
+    def _may_be_one(self, leg: Leg, closing: Leg) -> bool:
+        """Whether one of two locks of a kind is only pointed to: it may be the other."""
+        if self.kind_of(leg) != self.kind_of(closing):
+            return False
+        files = {self.spot(way.holder)[0] for way in (leg, closing)}
+        return any(
+            self.view.registrations(f"{POINTER} {pointer}")
+            and is_pointed_to(self.view, other, files)
+            for pointer, other in ((leg.held, leg.target), (leg.target, leg.held))
+        )
+
+    def _part(self, leg: Leg, closing: Leg) -> bool:
+        """Whether both legs go through one function and part there.
+
+        It takes one lock or the other by the kind of what it is given, and who holds one
+        of them calls it with that kind: else it would lock itself out.
+        """
+        if (
+            self.what_of(leg)
+            or self.what_of(closing)
+            or CONTEXT in (leg.function, closing.function)
+        ):
+            return False
+        return any(
+            mine == other and after != behind
+            for mine, after in pairwise((*leg.path, -1))
+            for other, behind in pairwise((*closing.path, -1))
+        )
+
+    def _told(self, leg: Leg, closing: Leg) -> bool:
+        """Whether an order between kinds of lock that know none is broken.
+
+        Semaphores are signals as often as locks, and wound/wait mutexes back off.
+        """
+        between = {self.kind_of(leg), self.kind_of(closing)}
+        return len(between) > 1 or between.isdisjoint({"semaphore", "ww-mutex"})
+
+    def ordered(self, leg: Leg, closing: Leg) -> bool:
+        """Whether the classes of a cycle have an order that it can break.
+
+        Those lockdep is told not to validate, the driver core's lock of every device
+        first of all, count only where one driver waits for what itself does elsewhere.
+        """
+        if not any(self.view.registrations(f"unordered {node}") for node in (leg.held, leg.target)):
+            return True
+        if not (self.what_of(leg) or self.what_of(closing)):
+            return False
+        if any(self._meets_another(way) for way in (leg, closing)):
+            return False
+        one, other = (self.spot(way.holder)[0] for way in (leg, closing))
+        files = any(node.partition(" ")[0] in FILES for node in (leg.held, leg.target))
+        if files and any(way.function == CONTEXT and self.is_lock(way) for way in (leg, closing)):
+            return one == other  # a framework has files of its own for each driver's device
+        return related(directory_of(one), directory_of(other))
+
+    def _meets_another(self, leg: Leg) -> bool:
+        """Whether a leg goes through adding or removing an object: a child, not what is held."""
+        entries = (builtin().get(self.view.callable_name(number)) for number in leg.path)
+        return any(entry is not None and entry.follow for entry in entries)
+
+    def shared(self, leg: Leg, held: int, target: int) -> str:
+        """The one lock of an edge that is taken for reading, if its readers queue behind writers.
+
+        lockdep takes that for a cycle (Documentation/locking/lockdep-design.rst, "non-recursive
+        reader"); both locks of it read is more than two tasks and a writer can bring about.
+        """
+        if bool(held & READ) == bool(target & READ) or not self.limits.asked:
+            return ""
+        taken = self.taken(leg)
+        if taken is None:
+            return ""
+        name, kind = (leg.held, taken.kind) if held & READ else (leg.target, self.kind_of(leg))
+        node = self.view.node(name)
+        if kind not in _FAIR or node is None:
+            return ""
+        flags = self.view.graph.actors_on(node)[1]
+        writers = ((flags & BLOCKS) != 0) & ((flags & READ) == 0)
+        return name if writers.any() else ""
+
+    def kind_of(self, leg: Leg) -> str:
+        """The kind of lock that a leg takes; empty for a wait."""
+        action = self.action(leg)
+        return action.kind if action is not None else ""
