@@ -111,14 +111,22 @@ def _broken(path: Path, error: sqlite3.Error) -> str:
 def _open(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _connect(path)
+        return _connect_anew(path)
     except OSError as error:
         raise ServiceError(
             f"the cache directory {path.parent} cannot be made ({error.strerror}): set 'cache' in"
             " the configuration to a place that can be written"
         ) from error
-    except sqlite3.OperationalError as error:  # locked, no space, no permission: not damage
+    except sqlite3.DatabaseError as error:
         raise ServiceError(_broken(path, error)) from error
+
+
+def _connect_anew(path: Path) -> sqlite3.Connection:
+    """Connect; a damaged file makes way for a new one."""
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:  # locked, no space, no permission: not damage
+        raise
     except sqlite3.DatabaseError:
         for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             with suppress(FileNotFoundError):

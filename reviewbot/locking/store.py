@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from reviewbot.errors import ServiceError
 from reviewbot.locking.flow import Effects
 from reviewbot.locking.graph import Arrays, Table
 from reviewbot.locking.linked import LinkedFunction, Queue, Queueing, Registration
@@ -115,7 +116,10 @@ class StoreError(Exception):
 
 
 def write(place: Path, content: Content, about: Mapping[str, Any]) -> None:
-    """Write a store at *place*, complete or not at all; one that is there is replaced."""
+    """Write a store at *place*, complete or not at all; one that is there is replaced.
+
+    Raises :class:`ServiceError` if SQLite cannot: there is no room, or the directory is gone.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
     try:
@@ -123,6 +127,11 @@ def write(place: Path, content: Content, about: Mapping[str, Any]) -> None:
         _write_arrays(work, content.arrays)
         (work / "about.json").write_text(json.dumps({"format": FORMAT, **about}), "utf-8")
         _put_in_place(work, place)
+    except sqlite3.OperationalError as error:
+        raise ServiceError(
+            f"the linked tree cannot be written to {place.parent} ({error}): see that there is"
+            " room, and try again"
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import zlib
 from pathlib import Path
@@ -126,6 +127,16 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     directory.mkdir()
     with pytest.raises(ServiceError, match=r"facts\.sqlite"):
         FactsCache(directory)
+
+
+def test_a_damaged_file_whose_directory_goes_is_one_sentence(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database at all" * 400)
+    monkeypatch.setattr(Path, "unlink", lambda self: shutil.rmtree(self.parent, True))
+    with pytest.raises(ServiceError, match=str(path)):
+        FactsCache(path)
 
 
 def _write(path: Path, first: int) -> None:

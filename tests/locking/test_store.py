@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from reviewbot.errors import ReviewbotError
+from reviewbot.errors import ReviewbotError, ServiceError
 from reviewbot.locking.store import Store, StoreError, prune
 from tests.locking.scenarios import SCENARIOS
 from tests.locking.support import Lab, brief
@@ -136,6 +137,16 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
 def test_nothing_is_left_beside_a_store(built: tuple[Lab, list[str], Path]) -> None:
     _, _, place = built
     assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
+def test_a_directory_that_goes_while_a_store_is_written_is_one_sentence(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = lab.trees(CASE.good, CASE.bad)
+    gone = lab.settings.cache / "trees" / "gone"
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: str(gone))
+    with pytest.raises(ServiceError, match=str(gone.parent)):
+        lab.compare(*trees)
 
 
 def test_the_oldest_stores_go_first(tmp_path: Path) -> None:
