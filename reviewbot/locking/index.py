@@ -79,8 +79,13 @@ def sources(objects: ObjectStore, tree: str) -> dict[str, str]:
     return {
         entry.path: entry.blob
         for entry in objects.list_tree(tree)
-        if is_source(entry.path) and entry.mode.startswith("100")
+        if is_source(entry.path) and is_file(entry.mode)
     }
+
+
+def is_file(mode: str | None) -> bool:
+    """Whether git's mode is that of a regular file: no link, and not absent."""
+    return mode is not None and mode.startswith("100")
 
 
 def is_source(path: str) -> bool:

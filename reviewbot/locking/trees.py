@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from reviewbot.errors import ServiceError
+from reviewbot.errors import ServiceError, TreeError
 from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking.build import open_store, without_collector
 from reviewbot.locking.facts import FileFacts, lacks_flow
@@ -17,6 +17,7 @@ from reviewbot.locking.index import (
     Progress,
     Settings,
     facts_of,
+    is_file,
     is_source,
     quiet,
     sources,
@@ -161,9 +162,8 @@ class Trees:
 
         def make(tree: str) -> View:
             changed = dict(drift)
-            for change in self._objects.diff_trees(base, tree) if tree != base else ():
-                if is_source(change.path):
-                    changed[change.path] = change.after
+            if tree != base:
+                changed.update(self._difference(base, tree))
             return self._view(store, tree, changed)
 
         return Views([base, *others], make)
@@ -171,25 +171,35 @@ class Trees:
     def _store(self, tree: str) -> tuple[Store, dict[str, str | None]]:
         """A store to stand on, and how the files of *tree* differ from it."""
         known = stores(self._settings)
-        if tree not in known and known:
-            files = sources(self._objects, tree)
-            for candidate in known[:_CANDIDATES]:
-                try:
-                    store = Store(self._settings.store_path(candidate))
-                except StoreError:
-                    continue
-                stored = store.blobs()
-                drift: dict[str, str | None] = {
-                    path: blob for path, blob in files.items() if stored.get(path) != blob
-                }
-                drift.update((path, None) for path in stored.keys() - files.keys())
-                if len(drift) <= min(MAX_OVERLAY, len(files) // 4):
-                    self._stack.callback(store.close)
-                    return store, drift
-                store.close()
+        for candidate in known[:_CANDIDATES] if tree not in known else ():
+            try:
+                store = Store(self._settings.store_path(candidate))
+            except StoreError:
+                continue
+            drift = self._drift(store, candidate, tree)
+            if len(drift) <= min(MAX_OVERLAY, store.size()[0] // 4):
+                self._stack.callback(store.close)
+                return store, drift
+            store.close()
         store = open_store(self._objects, tree, self._settings, self._progress)
         self._stack.callback(store.close)
         return store, {}
+
+    def _drift(self, store: Store, stored: str, tree: str) -> dict[str, str | None]:
+        """Path to blob id of the sources by which *tree* differs from a stored one."""
+        try:
+            return self._difference(self._objects.tree_of(stored), tree)
+        except TreeError:  # it is of another repository
+            old, new = store.blobs(), sources(self._objects, tree)
+            drift: dict[str, str | None] = dict(new.items() - old.items())
+            return drift | dict.fromkeys(old.keys() - new.keys())
+
+    def _difference(self, old: str, new: str) -> dict[str, str | None]:
+        return {
+            change.path: change.after if is_file(change.mode_after) else None
+            for change in self._objects.diff_trees(old, new)
+            if is_source(change.path)
+        }
 
     def _view(self, store: Store, tree: str, changed: dict[str, str | None]) -> View:
         with without_collector():

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -169,16 +170,20 @@ class Lab:
         """The same repository with another cache."""
         return Lab(self.git_dir, self.cache.with_name(name), self.workers)
 
-    def trees(self, *versions: Files) -> list[str]:
-        """Write kernels into the repository; the ids of their trees."""
+    def trees(self, *versions: Files, links: Files = MappingProxyType({})) -> list[str]:
+        """Write kernels into the repository; the ids of their trees.
+
+        *links* are symbolic ones, path to target, and are in all of them.
+        """
         stream: list[bytes] = []
         for number, files in enumerate(versions):
             stream.append(b"commit refs/heads/v%d\n" % number)
             stream.append(b"committer A U Thor <author@example.org> 0 +0000\ndata 0\n")
             stream.append(b"deleteall\n")
-            for path, text in {**HEADERS, **files}.items():
+            for path, text in {**HEADERS, **files, **links}.items():
                 data = text.encode("latin-1")
-                stream.append(b"M 100644 inline %s\ndata %d\n" % (path.encode(), len(data)))
+                mode = b"120000" if path in links else b"100644"
+                stream.append(b"M %s inline %s\ndata %d\n" % (mode, path.encode(), len(data)))
                 stream.append(data + b"\n")
         _git(self.git_dir, "fast-import", "--quiet", "--force", data=b"".join(stream))
         names = [f"v{number}^{{tree}}" for number in range(len(versions))]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from tests.locking.scenario import DEV
 from tests.locking.scenarios import PLAIN, SCENARIOS
 from tests.locking.support import Files, Lab, brief, fresh_lab
 
-FILLER = {f"lib/filler{n}.c": f"void filler_{n}(void)\n{{\n\twork();\n}}\n" for n in range(24)}
+FILLER = {f"lib/filler{n}.c": f"void filler_{n}(void)\n{{\n\twork();\n}}\n" for n in range(40)}
 
 
 def filled(files: Files, **changes: str) -> Files:
@@ -43,8 +45,30 @@ def test_a_near_store_serves(lab: Lab, name: str) -> None:
     assert [row[0] for row in found] == [case.kind.value]
 
 
+def test_the_store_of_another_repository_serves(lab: Lab, tmp_path: Path) -> None:
+    """Two checkouts share a cache, and neither has the other's objects."""
+    case = SCENARIOS["order"]
+    other = replace(Lab.make(tmp_path / "other"), cache=lab.cache)
+    (old,) = other.trees(filled(PLAIN, filler3="int other;\n", extra="int gone;\n"))
+    with other.open(old):
+        pass
+    found = brief(lab.compare(*lab.trees(filled(case.good), filled(case.bad))))
+    assert [row[0] for row in found] == [case.kind.value]
+    assert stores(lab.settings) == [old]
+
+
+def test_a_link_is_no_source(lab: Lab) -> None:
+    """A file that became a symbolic link is gone, in a store of its own as over another."""
+    (old,) = lab.trees(filled(PLAIN))
+    (new,) = lab.trees(filled(PLAIN), links={"lib/filler3.c": "filler4.c"})
+    with lab.open(old), lab.open(new) as views:
+        assert list(views[0].functions_in("lib/filler3.c")) == []
+    with lab.with_cache("fresh").open(new) as views:
+        assert list(views[0].functions_in("lib/filler3.c")) == []
+
+
 def test_a_tree_too_far_away_gets_a_store_of_its_own(lab: Lab) -> None:
-    first, second = lab.trees(filled(PLAIN), {f"x/{n}.c": "int x;\n" for n in range(20)})
+    first, second = lab.trees(filled(PLAIN), {f"x/{n}.c": "int x;\n" for n in range(40)})
     with lab.open(first), lab.open(second):
         pass
     assert set(stores(lab.settings)) == {first, second}
