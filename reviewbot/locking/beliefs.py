@@ -14,7 +14,7 @@ from reviewbot.locking.graph import BLOCKS, CONTEXT, READ
 from reviewbot.locking.instances import is_pointed_to
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import POINTER
-from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.places import directory_of, machine_of, related
 from reviewbot.locking.primitives import builtin
 from reviewbot.locking.ways import Ways
 
@@ -39,6 +39,12 @@ class Beliefs(Ways):
         if not self.limits.asked and self._may_be_one(leg, closing):
             return False
         return self.ordered(leg, closing) and self._told(leg, closing)
+
+    def one_machine(self, *legs: Leg) -> bool:
+        """Whether a kernel can have all the functions of some legs: it is for one architecture."""
+        numbers = {n for leg in legs for n in (leg.function, *leg.path) if n >= 0}
+        refs = map(self.view.function, numbers)
+        return len({machine_of(ref.file) for ref in refs if ref is not None} - {""}) <= 1
 
     def _may_be_one(self, leg: Leg, closing: Leg) -> bool:
         """Whether one of two locks of a kind is only pointed to: it may be the other."""
@@ -112,12 +118,20 @@ class Beliefs(Ways):
         if taken is None:
             return ""
         name, kind = (leg.held, taken.kind) if held & READ else (leg.target, self.kind_of(leg))
+        return name if self._is_fair(name, kind) else ""
+
+    def read_again(self, leg: Leg) -> str:
+        """The lock of a leg that reads what it reads already: a writer may wait in between."""
+        asked = self.limits.asked
+        return leg.held if asked and self._is_fair(leg.held, self.kind_of(leg)) else ""
+
+    def _is_fair(self, name: str, kind: str) -> bool:
+        """Whether a lock has writers, and its readers queue behind them."""
         node = self.view.node(name)
         if kind not in _FAIR or node is None:
-            return ""
+            return False
         flags = self.view.graph.actors_on(node)[1]
-        writers = ((flags & BLOCKS) != 0) & ((flags & READ) == 0)
-        return name if writers.any() else ""
+        return bool((((flags & BLOCKS) != 0) & ((flags & READ) == 0)).any())
 
     def kind_of(self, leg: Leg) -> str:
         """The kind of lock that a leg takes; empty for a wait."""

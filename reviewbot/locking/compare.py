@@ -221,7 +221,7 @@ def _hazard(sites: list[SiteState], history: History, files: frozenset[str]) -> 
     if any(site.state is ChangeState.REMOVED for site in sites):
         sites = [*sites, *_remaining(first, sites, history, files)]
     before, after = Describer(history.first.finder), Describer(history.last.finder)
-    state = _overall(sites, history.first.finder.view)
+    state = _overall(sites, (history.first.finder.view, history.last.finder.view))
     deciding = next((s for s in sites if s.state is state), sites[0])
     gone = state is ChangeState.REMOVED or deciding.after is None
     shown = deciding.model if gone else deciding.after or first
@@ -243,17 +243,19 @@ def _hazard(sites: list[SiteState], history: History, files: frozenset[str]) -> 
     )
 
 
-def _overall(sites: Sequence[SiteState], before: View) -> ChangeState:
+def _overall(sites: Sequence[SiteState], views: Iterable[View]) -> ChangeState:
     """A hazard stays while a site of it does, or when its sites only move.
 
-    A fix that turns an order round has a new edge where the old one was, and a helper
-    that is split up has its edges in its callers; a site in another function is new.
+    A fix that turns an order round has a new edge where the old one was, a helper that
+    is split up has its edges in its callers, and one that is split off has those of the
+    function it was part of; a site in another function is new.
     """
     where: dict[ChangeState, set[Spot]] = {}
     for site in sites:
         where.setdefault(site.state, set()).add(site.key[0])
     removed = where.get(ChangeState.REMOVED, set())
-    if where.get(ChangeState.INTRODUCED, set()) - removed - _neighbours(removed, before):
+    around = removed.union(*(_neighbours(removed, view) for view in views))
+    if where.get(ChangeState.INTRODUCED, set()) - around:
         return ChangeState.INTRODUCED
     return ChangeState.REMOVED if where.keys() == {ChangeState.REMOVED} else ChangeState.REMAINING
 

@@ -36,8 +36,8 @@ RUNS_IN = {
     "timer": Running.SOFTIRQ,
     "tasklet": Running.SOFTIRQ, "napi": Running.SOFTIRQ, "rcu-callback": Running.SOFTIRQ,
     "urb": Running.SOFTIRQ, "work": Running.PROCESS, "kthread": Running.PROCESS,
-    "irq-thread": Running.PROCESS, "sysfs": Running.PROCESS, "debugfs": Running.PROCESS,
-    "proc": Running.PROCESS, "seq-file": Running.PROCESS,
+    "irq-thread": Running.PROCESS, "sysfs": Running.PROCESS, "sysfs-class": Running.PROCESS,
+    "debugfs": Running.PROCESS, "proc": Running.PROCESS, "seq-file": Running.PROCESS,
 }  # fmt: skip
 """Where the handlers of an object run."""
 
@@ -52,6 +52,8 @@ class Callback:
     source: str
     object: str = ""
     """What kind of object the member's owner is, if the callback is the handler of it alone."""
+    here: bool = False
+    """Whether all objects of this kind in a source file are one, as in ``primitives.toml``."""
 
     def to_dict(self) -> dict[str, Any]:
         return {"held": list(self.held), "context": self.context.value, "source": self.source}
@@ -83,8 +85,9 @@ class Frameworks:
                 f" and a known context ({error})"
             ) from error
         entry = Callback(
-            tuple(table.get("held", ())), context, table["source"], table.get("object", "")
-        )
+            tuple(table.get("held", ())), context, table["source"], table.get("object", ""),
+            table.get("here", False),
+        )  # fmt: skip
         for member in members:
             self._named.setdefault(member, []).append(entry)
 
@@ -102,7 +105,7 @@ class Frameworks:
 
 
 _KEYS = frozenset(
-    {"struct", "fields", "functions", "arguments", "held", "context", "source", "object"}
+    {"struct", "fields", "functions", "arguments", "held", "context", "source", "object", "here"}
 )
 
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, takewhile
+from itertools import chain, pairwise, takewhile
 
 from reviewbot.locking.beliefs import COMPLETION, FILES, Beliefs
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import (
     CONTEXT,
+    CONTEXTS,
     FEW_CANDIDATES,
     IN_ATOMIC,
     NESTED,
+    RCU,
     READ,
     SLEEP,
     SLEEPS,
@@ -32,6 +34,7 @@ from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import OPS, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.symbols import FunctionRef
 
 MAX_FILE_COST = 6
 """Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""
@@ -138,7 +141,7 @@ class Finder(Beliefs):
 
     def _close(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         """The hazards that the edge of *leg* is part of."""
-        if self.drops(leg):
+        if self.drops(leg) or not self.one_machine(leg):
             return
         if held & IN_ATOMIC and target & SLEEPS and self._near(leg):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
@@ -182,7 +185,7 @@ class Finder(Beliefs):
         """Whether a sleep is close enough to the atomic section to be meant by it."""
         home = self.spot(leg.holder)[0]
         refs = [self.view.function(number) for number in leg.calls]
-        if any(ref is None for ref in refs):
+        if any(ref is None for ref in refs) and not self._never_sleeps(leg):
             return False
         files = [ref.file for ref in refs if ref is not None and not ref.macro]
         if all(file == home for file in files):
@@ -191,7 +194,17 @@ class Finder(Beliefs):
         own = sum(takewhile(bool, stays))
         return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls
 
+    def _never_sleeps(self, leg: Leg) -> bool:
+        """Whether a leg starts where nothing may ever sleep, and somebody says that something does.
+
+        A spinlock may be one only for some of its owners, and calls through a struct be
+        made by the others.
+        """
+        return self.limits.asked and (leg.held == RCU or leg.held in CONTEXTS)
+
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
+        both_read = bool(held & target & READ)
+        readers = self.read_again(leg) if both_read else ""
         if what.endswith("-gp"):
             yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
         elif what in FILES or what == COMPLETION:
@@ -199,13 +212,13 @@ class Finder(Beliefs):
         elif what:
             yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif (
-            not (held & READ and target & READ)
+            (not both_read or readers)
             and not (held | target) & NESTED
             and self.kind_of(leg) != "semaphore"  # a count; others may raise it
             and not self._comes_round(leg)
             and (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
         ):
-            yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
+            yield replace(self._finding(HazardKind.RECURSIVE_LOCK, leg, ()), readers=readers)
 
     def _comes_round(self, leg: Leg) -> bool:
         """Whether it is one call that takes the lock twice, the second time round a loop.
@@ -228,18 +241,27 @@ class Finder(Beliefs):
         """Whether a call through a struct comes back to the file that holds the lock.
 
         What a driver asks of its framework under its own lock, and its callback takes
-        that lock: the same one, unless the driver handles two objects at once.  A fault
-        on user memory comes back to the file system whose file is mapped there.
+        that lock: the same one, unless the driver handles two objects at once.  A lock
+        that is a variable is the same wherever its callback takes it.  A fault on user
+        memory comes back to the file system whose file is mapped there.
         """
-        if leg.function < 0 or self.cost(leg) > self.limits.back:
+        variable = not leg.held.startswith("struct ")
+        if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
             return False
         actor = self.view.function(leg.path[-1])
         if actor is None:
             return False
-        home = self.spot(leg.function)[0]
+        home = self.spot(leg.holder)[0]
         if any(self.view.callable_name(number).startswith(_FAULT) for number in leg.path):
             return related(directory_of(actor.file), directory_of(home))
+        if variable:
+            actor = self._called_back(leg) or actor
         return actor.file == home
+
+    def _called_back(self, leg: Leg) -> FunctionRef | None:
+        """What the last call through a struct on a leg runs."""
+        refs = list(map(self.view.function, leg.path))
+        return next((ref for before, ref in reversed([*pairwise(refs)]) if before is None), None)
 
     def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
         """The best way back: one whose lock conflicts, that does not release it on the way."""
@@ -301,11 +323,11 @@ class Finder(Beliefs):
         if leg.function == CONTEXT and not self.near(leg, way.function, *way.path):
             return False
         if way.function == CONTEXT:
-            return self.near(way, leg.function, *leg.path)
+            return self.near(way, leg.function, *leg.path) and self.one_machine(leg, way)
         taken = self.taken(way)
         if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
             return False
-        return not self.drops(way)
+        return not self.drops(way) and self.one_machine(leg, way)
 
     def near(self, way: Leg, *functions: int) -> bool:
         """Whether the handler that closes a cycle is one of the object that is meant.

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from reviewbot.locking.graph import SLEEPS
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.limits import UNASKED, Limits
@@ -216,22 +217,22 @@ def volatile(
             frozenset(_effects(finder, own.get(spot, ())))
             for finder, own in zip(finders, found, strict=True)
         ]
-        every = frozenset[tuple[str, int]]().union(*sets)
+        every = frozenset[tuple[str, int, bool]]().union(*sets)
         wirings = {
             tuple(wiring(finder.view, number) for number in own.get(spot, ()))
             for finder, own in zip(finders, found, strict=True)
         }
         here = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
-        out[spot] = frozenset(node for node, _ in here)
+        out[spot] = frozenset(node for node, *_ in here)
         for finder, own in zip(finders, found, strict=True):
             out[spot] |= {node for n in own.get(spot, ()) for node in finder.waits_of(n)}
     return out
 
 
-def _effects(finder: Finder, functions: Iterable[int]) -> set[tuple[str, int]]:
-    """What *functions* block on, each with the number of calls that lead there."""
+def _effects(finder: Finder, functions: Iterable[int]) -> set[tuple[str, int, bool]]:
+    """What *functions* block on, the number of calls that lead there, and whether it sleeps."""
     return {
-        (name, min(distance, FAR))
+        (name, min(distance, FAR), bool(bits & SLEEPS))
         for number in functions
-        for name, (distance, _, _) in finder.nearest(finder.down(number)).items()
+        for name, (distance, _, bits) in finder.nearest(finder.down(number)).items()
     }

@@ -46,9 +46,10 @@ def same_object(view: View, leg: Leg) -> bool:
                 ):
                     return True
                 continue
+            held = _rooted(view, leg.function, taken.instance)
             for action in taking:
                 instance = _in_terms_of(view, leg, action.instance, use.args, use.call)
-                if _one(taken.instance, instance, leg.held):
+                if _one(held, instance, leg.held):
                     return True
     return False
 
@@ -81,18 +82,45 @@ def _one(held: str, taken: str, node: str) -> bool:
 
 def _in_terms_of(view: View, leg: Leg, instance: str, args: tuple[str, ...], call: str) -> str:
     """The lock the actor takes, in the words of the function at the start of the leg."""
+    instance = _rooted(view, leg.path[-1], instance)
     for caller, callee in reversed(list(pairwise(leg.path))):
         if not instance.startswith("$"):
             return ""
         given = _arguments(view, caller, view.callable_name(callee))
         locals_ = _parameters(view, caller)
         instance = substitute(instance, given, locals_)
-        instance = _as_parameter(instance, locals_)
+        instance = _rooted(view, caller, _as_parameter(instance, locals_))
     first = view.function(leg.path[0])
     if not instance.startswith("$") or first is None or first.name != call:
         return ""
     locals_ = _parameters(view, leg.function)
-    return _as_parameter(substitute(instance, args, locals_), locals_)
+    instance = _as_parameter(substitute(instance, args, locals_), locals_)
+    return _rooted(view, leg.function, instance)
+
+
+def _rooted(view: View, function: int, instance: str) -> str:
+    """A lock below a local that is set once, by an accessor, named by what that is given.
+
+    ``priv->lock`` after ``priv = netdev_priv(dev)`` is ``$0@netdev_priv->lock`` where
+    *dev* is the first parameter: whoever asks the same of the same gets the same.
+    """
+    root = re.match(r"[A-Za-z_]\w*", instance)
+    if root is None:
+        return instance
+    text = view.text_of(function)
+    values = re.findall(rf"(?<![\w.>]){root[0]}\s*=(?!=)\s*([^;,]+)", text)
+    got = _ACCESSOR.match(values[0]) if len(values) == 1 else None
+    if got is None:
+        return instance
+    owner = _as_parameter(got[2], _parameters(view, function))
+    return f"{owner}@{got[1]}{instance[root.end() :]}"
+
+
+_ACCESSOR = re.compile(
+    r"((?:\w*_)?(?:to_\w+|priv|drvdata|clientdata|intfdata|devdata|get_data)|[A-Z][A-Z0-9]*_[ID])"
+    r"\s*\(\s*&?([A-Za-z_][\w.>-]*)\s*\)$"
+)
+"""``dev_get_drvdata(dev)`` and its kin: finds, and neither makes nor counts."""
 
 
 def _as_parameter(expression: str, locals_: dict[str, Local]) -> str:

@@ -20,6 +20,7 @@ from reviewbot.locking.frameworks import RUNS_IN, Running
 from reviewbot.locking.graph import (
     BH_OFF,
     CONTEXT,
+    FEW_CALLERS,
     IN_ATOMIC,
     IRQ_OFF,
     SLEEPS,
@@ -199,7 +200,8 @@ def _in_softirq(edges: Edges, function: int, callers: AbstractSet[int]) -> bool:
 def _open_callers(edges: Edges, level: Ids, mask: int) -> set[int]:
     """Functions that call one of *level* with the interrupts of *mask* on.
 
-    Those that call through a struct too, if few functions stand there.
+    Those that call through a struct too, if few functions stand there, or if all who call
+    what stands there are known to run so.
     """
     graph = edges.view.graph
     caller, callee = graph.callers(level)
@@ -213,6 +215,12 @@ def _open_callers(edges: Edges, level: Ids, mask: int) -> set[int]:
     members = {f for f in found if edges.view.function(f) is None}
     narrow = [member for member in sorted(members) if not graph.is_wide(member)]
     found -= members
+    for member in members.difference(narrow):
+        users = set(graph.callers(np.array([member], np.int32))[0].tolist())
+        if len(users) <= FEW_CALLERS and all(
+            (user, member) not in closed and _is_open(edges.view, user, mask) for user in users
+        ):
+            found |= users
     return found | _open_callers(edges, np.array(narrow, np.int32), mask) if narrow else found
 
 

@@ -31,6 +31,7 @@ from reviewbot.locking.linked import (
     Taken,
     Target,
     Use,
+    argument_node,
     node_name,
 )
 from reviewbot.locking.naming import FileNames
@@ -40,7 +41,9 @@ from reviewbot.locking.summary import summarize, table_effects
 from reviewbot.locking.symbols import Classifier, Symbols, resolve_function
 from reviewbot.locking.tables import Tables
 
-_CALLBACK_TAKER = re.compile(r"each|iterate|_iter$|walk|apply_to|traverse|stop_machine|on_one_cpu")
+_CALLBACK_TAKER = re.compile(
+    r"each|iterate|_iter$|walk|apply_to|traverse|stop_machine|on_one_cpu|_[mu]c_(?:un)?sync$"
+)
 _MAY_SLEEP = re.compile(r"^GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\b(?!.*GFP_ATOMIC)")
 """An argument that says that the call may sleep (include/linux/gfp_types.h)."""
 _SIMPLE = re.compile(r"&?[A-Za-z_]\w*$")
@@ -166,7 +169,7 @@ class _FileLinker:
         self._lookup = linker.lookup(file)
         self._names = FileNames(file, linker.symbols, linker.primitives)
         self._registrations = Registrations(self._names, facts, self._lookup)
-        self._tables = Tables(self._names, facts, ids, self._registrations)
+        self._tables = Tables(self._names, facts, self._registrations)
         self._locks = 0
         self._unknown = 0
 
@@ -196,7 +199,7 @@ class _FileLinker:
         for name in function.calls.split():
             primitive = self._primitives.get(name)
             if primitive is not None:
-                calls.update((OPS + member, None) for member in primitive.calls)
+                calls.update(dict.fromkeys(self._members(primitive)))
                 if not primitive.follow:
                     continue
             calls.update(dict.fromkeys(t for t in self._names.callees(name) if t != own_id))
@@ -234,12 +237,20 @@ class _FileLinker:
                 self._plain_action(primitive, actions)
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
+        if self._is_excepted(primitive):
+            return
         what = primitive.what or ("" if primitive.lock else "sleep")
         action = Action(
             primitive.object, what, primitive.lock, primitive.mode, 0, primitive.name, "", False,
             "", True,
         )  # fmt: skip
         actions.setdefault(action, len(actions))
+
+    def _is_excepted(self, primitive: Primitive) -> bool:
+        """Whether the file makes the call with which another does not sleep."""
+        return bool(primitive.unless) and any(
+            primitive.unless in function.calls.split() for function in self._facts.functions
+        )
 
     def _uses(
         self,
@@ -279,6 +290,8 @@ class _FileLinker:
                 yield Use(
                     point.line, point.name, (), index, left, (*released, *sorted(gone)), point.args
                 )
+            # by what is held here; who hands over what to run is seen where that is done
+            targets = (*targets, *self._handed_in(function, point))
             if targets:
                 yield Use(point.line, point.name, targets, -1, held, released, point.args)
 
@@ -297,10 +310,27 @@ class _FileLinker:
 
     def _run_by(self, point: Point, primitive: Primitive) -> tuple[Target, ...]:
         """What a call of the table runs before it returns: a function handed to it, members."""
-        targets: list[Target] = [OPS + member for member in primitive.calls]
+        targets = self._members(primitive)
         if primitive.role is Role.CALL and primitive.function < len(point.args):
             targets.extend(self._names.handler(point.args[primitive.function]))
         return tuple(targets)
+
+    def _handed_in(self, function: Function, point: Point) -> Iterable[Target]:
+        """What a function runs by calling one of its own parameters."""
+        local = function.locals.get(point.name)
+        if local is not None and local.param >= 0:
+            yield OPS + argument_node(function, self._names.file, local.param)
+
+    def _members(self, primitive: Primitive) -> list[Target]:
+        """The members that a call of the table may run: of any table, or of this file's."""
+        if not primitive.here:
+            return [OPS + member for member in primitive.calls]
+        return [
+            number
+            for entry in self._facts.initialisers
+            if f"{entry.tag}.{entry.field}" in primitive.calls
+            for number in self._names.functions(entry.value)
+        ]
 
     def _taken(self, function: Function, held: Iterable[Held]) -> Iterable[Taken]:
         for lock in held:
@@ -319,7 +349,7 @@ class _FileLinker:
             self._registrations.note(function, point, primitive)
             return None
         if primitive.role is Role.SLEEP:
-            return _sleep(point)
+            return None if self._is_excepted(primitive) else _sleep(point)
         if not (primitive.acquires or primitive.role is Role.WAIT):
             return None
         place, expression = self._names.object(function, point, primitive)

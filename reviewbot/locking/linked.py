@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reviewbot.locking.facts import Function
 from reviewbot.locking.frameworks import Running, argument
 from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.symbols import FunctionRef
@@ -143,9 +144,9 @@ def context_node(context: Running) -> str:
     return f"{context.value} context"
 
 
-def argument_node(callee: FunctionRef, position: str | int) -> str:
-    """What is given to a function as one of its arguments, without the prefix :data:`OPS`."""
-    name = f"{callee.file}:{callee.name}" if callee.static else callee.name
+def argument_node(callee: FunctionRef | Function, file: str, position: str | int) -> str:
+    """What is given to a function of *file* as one of its arguments, without :data:`OPS`."""
+    name = f"{file}:{callee.name}" if callee.static else callee.name
     return argument(name, position)
 
 

@@ -74,24 +74,33 @@ def _all(names: Iterable[Names]) -> Names:
 
 
 def _region(blocks: tuple[Block, ...], start: int, stops: set[int]) -> set[int]:
-    """The blocks of an arm that comes together again with its other side; empty if none does."""
-    if start in stops:
-        return set()
-    region: set[int] = set()
-    joins = False
-    work = [start]
+    """The blocks of an arm that come together again with its other side.
+
+    What jumps out of the arm, as to the unlocking end of the function, is no part of it.
+    """
+    found: set[int] = set()
+    joining: set[int] = set()
+    before: dict[int, list[int]] = {}
+    work = [] if start in stops else [start]
     while work:
         number = work.pop()
-        if number in stops:
-            joins = True
+        if number in found:
             continue
-        if number in region:
-            continue
-        region.add(number)
-        if len(region) > MAX_ARM:
+        found.add(number)
+        if len(found) > MAX_ARM:
             return set()
-        work.extend(blocks[number].targets)
-    return region if joins else set()
+        for target in blocks[number].targets:
+            if target in stops:
+                joining.add(number)
+            else:
+                before.setdefault(target, []).append(number)
+                work.append(target)
+    work = list(joining)
+    while work:
+        new = set(before.get(work.pop(), ())) - joining
+        joining |= new
+        work.extend(new)
+    return joining
 
 
 def back_edges(blocks: tuple[Block, ...]) -> frozenset[tuple[int, int]]:

@@ -26,3 +26,9 @@ def related(one: str, other: str) -> bool:
             break
         common += 1
     return common >= 2 and common >= min(len(left), len(right), DRIVER_DEPTH)
+
+
+def machine_of(path: str) -> str:
+    """The architecture whose code a file is; empty for what all of them share."""
+    parts = path.split("/", 2)
+    return parts[1] if parts[0] == "arch" else ""

@@ -84,6 +84,7 @@ class Primitive:
     blocks: bool = False
     drops: int = NONE
     calls: tuple[str, ...] = ()
+    unless: str = ""
 
     @property
     def acquires(self) -> bool:
@@ -179,6 +180,7 @@ _KEYS = {
     "object": str, "below": str, "mode": str, "irq": str, "function": int, "thread": int,
     "table": int, "here": bool, "follow": bool, "queue": int, "queue-object": str, "flags": int,
     "fixed-flags": str, "nested": bool, "blocks": bool, "drops": int, "calls": list,
+    "unless": str,
 }  # fmt: skip
 
 

@@ -27,7 +27,8 @@ from reviewbot.locking.symbols import UNKNOWN
 
 REGISTERING = frozenset({Role.REGISTER, Role.SIGNAL, Role.QUEUE, Role.QUEUE_ALLOC})
 """Roles of the calls that :meth:`Registrations.note` takes in."""
-_LAST_MEMBER = re.compile(r"\s*(?:->|\.)\s*\w+$")
+_MEMBER = re.compile(r"\s*(?:->|\.)\s*")
+_LAST_MEMBER = re.compile(rf"{_MEMBER.pattern}\w+$")
 
 
 class Registrations:
@@ -83,8 +84,10 @@ class Registrations:
         self, node: str, function: Function, point: Point, primitive: Primitive
     ) -> None:
         if 0 <= primitive.table < len(point.args):
+            member = frameworks.argument(primitive.name, primitive.table)
             for handler in self._members(point.args[primitive.table].lstrip("&")):
                 self._add(node, primitive.what, handler, point.line)
+                self.called_back(member, handler)
             return
         if primitive.function == primitive.thread == NONE:  # what the function itself does to it
             self._add(node, primitive.what, self._names.callees(function.name)[0], point.line)
@@ -128,10 +131,16 @@ class Registrations:
             self._queues[Queue(node_name("workqueue", cls), "|".join(flags))] = None
 
     def _members(self, table: str) -> Iterable[int]:
-        """The functions of a table of this file."""
+        """The functions of a table of this file, be it written down or filled in."""
         for entry in self._facts.initialisers:
             if entry.variable == table:
                 yield from self._names.handler(entry.value)
+        member = re.escape(_MEMBER.split(table)[-1])
+        filled = re.compile(rf"\b{member}{_MEMBER.pattern}\w+$")
+        for function in self._facts.functions:
+            for assigned in function.sets:
+                if filled.search(assigned.chain):
+                    yield from self._names.functions(assigned.function)
         for definer in self._facts.definers:
             if definer.args and table in (definer.args[0], f"{definer.args[0]}_fops"):
                 yield from self._named_after(definer)
@@ -174,10 +183,16 @@ class Registrations:
             for node in nodes:
                 self._add(node, OPS + member, function, 0)
 
+    def stands(self, member: str, variable: str, target: int) -> None:
+        """Note whose handler the initialiser of a variable of this file makes of a function."""
+        if entry := _handled(member):
+            place = self._names.classifier.place(variable, {}, "")
+            self._handler_of(entry, place.cls if variable else "", target, 0)
+
     def handles(self, member: str, assigned: FieldSet, setter: Function, target: int) -> None:
         """Note whose handler ``x->timer.function = target`` makes of a function."""
-        what = next((e.object for e in frameworks.builtin().of(member) if e.object), "")
-        if not what:
+        entry = _handled(member)
+        if entry is None:
             return
         classifier = self._names.classifier
         expression = _LAST_MEMBER.sub("", assigned.chain)
@@ -185,8 +200,12 @@ class Registrations:
             cls = classifier.owner_of(expression, setter.locals, assigned.type)
         else:
             cls = classifier.place(expression, setter.locals, setter.name).cls
-        if cls:
-            self._add(node_name(what, cls), what, target, setter.line)
+        self._handler_of(entry, cls, target, setter.line)
+
+    def _handler_of(self, entry: frameworks.Callback, cls: str, target: int, line: int) -> None:
+        owner = self._names.file if entry.here else cls
+        if owner:
+            self._add(node_name(entry.object, owner), entry.object, target, line)
 
     def _taken_by(self, name: str) -> tuple[str, ...]:
         """The classes a function of the kernel leaves locked; a class stands for itself."""
@@ -196,3 +215,8 @@ class Registrations:
         taken = effects.acquires if effects is not None else ()
         found = (e.cls or e.lock.removeprefix("=") for e in taken if e.cls or e.lock[:1] == "=")
         return tuple(dict.fromkeys(found)) or (() if taken else (name,))
+
+
+def _handled(member: str) -> frameworks.Callback | None:
+    """What says that a function which stands in a member is its owner's handler."""
+    return next((entry for entry in frameworks.builtin().of(member) if entry.object), None)

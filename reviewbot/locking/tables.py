@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reviewbot.locking.blocks import Local
@@ -12,7 +12,7 @@ from reviewbot.locking.frameworks import argument
 from reviewbot.locking.linked import OPS, OpsEntry, argument_node
 from reviewbot.locking.naming import FileNames
 from reviewbot.locking.registrations import Registrations
-from reviewbot.locking.symbols import FunctionRef, resolve_function
+from reviewbot.locking.symbols import resolve_function
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,6 @@ class Tables:
 
     names: FileNames
     facts: FileFacts
-    ids: Mapping[int, int]
     registrations: Registrations
 
     def entries(self) -> Iterable[OpsEntry]:
@@ -32,33 +31,34 @@ class Tables:
                 owner = self._owner(entry.tag, entry.field)
                 for number in functions:
                     self.registrations.called_back(owner, number)
+                    self.registrations.stands(owner, entry.variable, number)
                     yield OpsEntry(owner, number)
-        for place, function in enumerate(self.facts.functions):
+        for function in self.facts.functions:
             for assigned in function.sets:
-                yield from self._set(assigned, function, place)
-            yield from self._handed(function, place)
+                yield from self._set(assigned, function)
+            yield from self._handed(function)
 
-    def _set(self, assigned: FieldSet, function: Function, place: int) -> Iterable[OpsEntry]:
+    def _set(self, assigned: FieldSet, function: Function) -> Iterable[OpsEntry]:
         owner = self.names.classifier.owner_of(assigned.chain, function.locals, assigned.type)
         if not owner:
             return
-        if (other := self._elsewhere(assigned, function, place)) and other != owner:
+        if (other := self._elsewhere(assigned, function)) and other != owner:
             yield OpsEntry(owner, OPS + other)
         for target in self.names.functions(assigned.function):
             self.registrations.called_back(owner, target)
             self.registrations.handles(owner, assigned, function, target)
             yield OpsEntry(owner, target)
 
-    def _elsewhere(self, assigned: FieldSet, function: Function, place: int) -> str:
+    def _elsewhere(self, assigned: FieldSet, function: Function) -> str:
         """The argument or the other member that a member is set to; empty for a function."""
         if assigned.function.startswith("$"):
-            return argument_node(self._own_ref(function, place), assigned.function[1:])
+            return argument_node(function, self.names.file, assigned.function[1:])
         if assigned.function.isidentifier():
             return ""
         classifier = self.names.classifier
         return classifier.owner_of(assigned.function, function.locals, assigned.source)
 
-    def _handed(self, function: Function, place: int) -> Iterable[OpsEntry]:
+    def _handed(self, function: Function) -> Iterable[OpsEntry]:
         """Functions that are given to callees, which keep them for others to call."""
         for handed in function.hands:
             if handed.callee in self.names.primitives:
@@ -66,19 +66,13 @@ class Tables:
             for ref in resolve_function(handed.callee, self.names.file, self.names.symbols):
                 if ref.macro:
                     continue
-                node = argument_node(ref, handed.position)
+                node = argument_node(ref, ref.file, handed.position)
                 if handed.function.startswith("$"):
-                    own = self._own_ref(function, place)
-                    yield OpsEntry(node, OPS + argument_node(own, handed.function[1:]))
+                    own = argument_node(function, self.names.file, handed.function[1:])
+                    yield OpsEntry(node, OPS + own)
                 for target in self.names.functions(handed.function):
                     self.registrations.called_back(argument(ref.name, handed.position), target)
                     yield OpsEntry(node, target)
-
-    def _own_ref(self, function: Function, place: int) -> FunctionRef:
-        return FunctionRef(
-            self.ids[place], function.name, self.names.file, function.line, function.static,
-            function.macro, function.returns, None,
-        )  # fmt: skip
 
     def _owner(self, tag: str, field: str) -> str:
         local = {"_": Local(f"{tag}*", -1, "")}

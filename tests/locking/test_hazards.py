@@ -499,6 +499,261 @@ void probe(struct input_dev *dev)
     assert comparison.verdict is Verdict.REMOVED
 
 
+RTNL = """
+static DEFINE_MUTEX(rtnl_mutex);
+void rtnl_lock(void)
+{
+	mutex_lock(&rtnl_mutex);
+}
+void rtnl_unlock(void)
+{
+	mutex_unlock(&rtnl_mutex);
+}
+"""
+LISTENER = """
+struct listener {
+	struct mutex lock;
+	struct notifier_block nb;
+};
+static DEFINE_MUTEX(list);
+static int heard(struct notifier_block *nb, unsigned long event, void *data)
+{
+	mutex_lock(&list);
+	mutex_unlock(&list);
+	return 0;
+}
+static struct notifier_block block = {
+	.notifier_call = heard,
+};
+int listen(struct listener *l)
+{
+@@
+}
+void empty(struct listener *l)
+{
+##
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "registering",
+    [
+        "\treturn register_netdevice_notifier(&block);",
+        "\tl->nb.notifier_call = heard;\n\treturn register_netdevice_notifier(&l->nb);",
+    ],
+    ids=["written down", "filled in"],
+)
+def test_a_notifier_runs_under_the_lock_of_its_chain(lab: Lab, registering: str) -> None:
+    inside = "\tmutex_lock(&list);\n\trtnl_lock();\n\trtnl_unlock();\n\tmutex_unlock(&list);"
+    outside = "\trtnl_lock();\n\tmutex_lock(&list);\n\tmutex_unlock(&list);\n\trtnl_unlock();"
+    listener = LISTENER.replace("@@", registering)
+    before, after = (
+        {"net/core/rtnetlink.c": RTNL, "net/l.c": listener.replace("##", body)}
+        for body in (inside, outside)
+    )
+    comparison = lab.review(before, after)
+    hazard = of_kind(comparison, HazardKind.LOCK_ORDER_INVERSION)
+    assert comparison.verdict is Verdict.REMOVED
+    assert set(hazard.classes) == {"net/l.c:list", "net/core/rtnetlink.c:rtnl_mutex"}
+
+
+@pytest.mark.parametrize("block", ["block", "l->nb"], ids=["written down", "filled in"])
+def test_who_leaves_a_chain_waits_for_the_notifier(lab: Lab, block: str) -> None:
+    chain = """
+static BLOCKING_NOTIFIER_HEAD(chain);
+int leave(struct notifier_block *nb)
+{
+	return blocking_notifier_chain_unregister(&chain, nb);
+}
+"""
+    listener = LISTENER.replace("@@", "\tl->nb.notifier_call = heard;\n\treturn 0;")
+    inside = f"\tmutex_lock(&list);\n\tleave(&{block});\n\tmutex_unlock(&list);"
+    outside = f"\tmutex_lock(&list);\n\tmutex_unlock(&list);\n\tleave(&{block});"
+    before, after = (
+        {"net/chain.c": chain, "net/l.c": listener.replace("##", body)}
+        for body in (inside, outside)
+    )
+    comparison = lab.review(before, after, claim=CLAIM)
+    hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+    assert comparison.verdict is Verdict.REMOVED
+    assert hazard.classes[0] == "net/l.c:list"
+    assert hazard.classes[1].startswith("notifier ")
+
+
+def test_resuming_a_device_runs_its_driver(lab: Lab) -> None:
+    text = """
+static int chip_resume(struct device *dev)
+{
+	rtnl_lock();
+	rtnl_unlock();
+	return 0;
+}
+static const struct dev_pm_ops chip_pm = {
+	RUNTIME_PM_OPS(NULL, chip_resume, NULL)
+};
+static int chip_open(struct net_device *dev)
+{
+@@
+	return 0;
+}
+static const struct net_device_ops chip_ops = {
+	.ndo_open = chip_open,
+};
+"""
+    before, after = (
+        {"net/core/rtnetlink.c": RTNL, "drivers/net/chip.c": text.replace("@@", body)}
+        for body in ("\tpm_runtime_get_sync(dev->parent);", "\tpm_runtime_get(dev->parent);")
+    )
+    comparison = lab.review(before, after)
+    hazard = of_kind(comparison, HazardKind.RECURSIVE_LOCK)
+    assert comparison.verdict is Verdict.REMOVED
+    assert hazard.classes == ("net/core/rtnetlink.c:rtnl_mutex",)
+
+
+def test_an_address_list_is_written_where_its_owner_calls(lab: Lab) -> None:
+    text = """
+static int chip_add(struct net_device *dev, const unsigned char *addr)
+{
+	@@;
+	return 0;
+}
+static int chip_remove(struct net_device *dev, const unsigned char *addr)
+{
+	return 0;
+}
+static void chip_rx_mode(struct net_device *dev)
+{
+	__dev_mc_sync(dev, chip_add, chip_remove);
+}
+static const struct net_device_ops chip_ops = {
+	.ndo_set_rx_mode = chip_rx_mode,
+};
+"""
+    comparison = lab.review(
+        {"drivers/net/chip.c": text.replace("@@", "msleep(1)")},
+        {"drivers/net/chip.c": text.replace("@@", "udelay(1)")},
+    )
+    hazard = of_kind(comparison, HazardKind.SLEEP_IN_ATOMIC)
+    assert hazard.classes == ("struct net_device.addr_list_lock",)
+    assert comparison.verdict is Verdict.REMOVED
+
+
+def test_a_walker_runs_what_it_is_handed_under_its_own_lock(lab: Lab) -> None:
+    """One that holds nothing hands it over; it is the walker that does."""
+    walker = """
+int table_scan(struct table *t, int (*one)(struct entry *, void *), void *data)
+{
+	struct entry *e;
+	int err = 0;
+
+	spin_lock(&t->lock);
+	for (e = t->first; e && !err; e = e->next)
+		err = one(e, data);
+	spin_unlock(&t->lock);
+	return err;
+}
+void table_drop(struct table *t, struct entry *e)
+{
+	spin_lock(&e->lock);
+	spin_lock(&t->lock);
+	spin_unlock(&t->lock);
+	spin_unlock(&e->lock);
+}
+"""
+    header = """
+struct entry {
+	spinlock_t lock;
+	struct entry *next;
+};
+struct table {
+	spinlock_t lock;
+	struct entry *first;
+};
+"""
+    user = """
+static int look(struct entry *e, void *data)
+{
+@@
+	return 0;
+}
+int look_at_all(struct table *t)
+{
+	return table_scan(t, look, NULL);
+}
+"""
+    before, after = (
+        {"include/linux/table.h": header, "lib/table.c": walker, "lib/user.c": user.replace(*pair)}
+        for pair in (("@@", "\tspin_lock(&e->lock);\n\tspin_unlock(&e->lock);"), ("@@\n", ""))
+    )
+    comparison = lab.review(before, after, claim=CLAIM)
+    hazard = of_kind(comparison, HazardKind.LOCK_ORDER_INVERSION)
+    assert comparison.verdict is Verdict.REMOVED
+    assert set(hazard.classes) == {"struct table.lock", "struct entry.lock"}
+
+
+@pytest.mark.parametrize(("machine", "found"), [("x86", True), ("powerpc", False)])
+def test_a_kernel_is_for_one_architecture(lab: Lab, machine: str, found: bool) -> None:
+    """What one architecture's code calls is not run by that of another."""
+    mirror = """
+static DEFINE_MUTEX(mirrors);
+void mirror(struct dev *d)
+{
+	mutex_lock(&mirrors);
+	dev_destroy(d);
+	mutex_unlock(&mirrors);
+}
+void unmirror(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	mutex_lock(&mirrors);
+	mutex_unlock(&mirrors);
+	mutex_unlock(&d->lock);
+}
+"""
+    kernel = {
+        "include/linux/dev.h": "struct dev {\n\tstruct mutex lock;\n};\n",
+        "lib/dev.c": "void dev_destroy(struct dev *d)\n{\n\tarch_dev_destroy(d);\n}\n",
+        f"arch/{machine}/dev.c": "void arch_dev_destroy(struct dev *d)\n{\n"
+        "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n}\n",
+    }
+    inside = "\tmutex_lock(&mirrors);\n\tdev_destroy(d);\n\tmutex_unlock(&mirrors);\n"
+    before, after = (
+        {**kernel, "arch/x86/mirror.c": mirror.replace(inside, body)}
+        for body in ("\tdev_destroy(d);\n", inside)
+    )
+    comparison = lab.review(before, after)
+    assert (comparison.verdict is Verdict.INTRODUCED) == found
+
+
+@pytest.mark.parametrize(("probe", "found"), [("enable", True), ("irq_safe", False)])
+def test_a_driver_may_say_that_it_resumes_without_sleeping(
+    lab: Lab, probe: str, found: bool
+) -> None:
+    text = """
+struct chip {
+	spinlock_t lock;
+	struct device *dev;
+};
+void chip_probe(struct chip *c)
+{
+	pm_runtime_%s(c->dev);
+}
+void chip_kick(struct chip *c)
+{
+	spin_lock(&c->lock);
+@@
+	spin_unlock(&c->lock);
+}
+"""
+    before, after = (
+        {"drivers/chip.c": (text % probe).replace("@@", body)}
+        for body in ("\tpm_runtime_get_sync(c->dev);", "\tpm_runtime_get(c->dev);")
+    )
+    comparison = lab.review(before, after)
+    assert [h.kind for h in comparison.hazards] == [HazardKind.SLEEP_IN_ATOMIC] * found
+
+
 CHOICE = """
 struct card {
 	struct mutex lock;

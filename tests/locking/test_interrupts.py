@@ -149,8 +149,14 @@ def test_what_a_function_says_of_its_callers(lab: Lab, before: str, mask: int, t
         assert runs_open(edges_of(view), number(view, "count"), mask) == task
 
 
-@pytest.mark.parametrize("others", [0, 3])
-def test_a_task_is_proved_through_a_struct_of_few(lab: Lab, others: int) -> None:
+@pytest.mark.parametrize(
+    ("others", "stranger", "proved"),
+    [(0, False, True), (0, True, True), (3, False, True), (3, True, False)],
+)
+def test_a_task_is_proved_through_a_struct(
+    lab: Lab, others: int, stranger: bool, proved: bool
+) -> None:
+    """One task is enough where few functions stand; where many do, all callers have to be."""
     text = (
         COUNT
         + "struct dev_ops {\n\tvoid (*count)(struct dev *d);\n};\n"
@@ -159,12 +165,14 @@ def test_a_task_is_proved_through_a_struct_of_few(lab: Lab, others: int) -> None
         )
     )
     text += "struct bound {\n\tstruct dev_ops *ops;\n};\n"
+    if stranger:
+        text += "void anywhere(struct bound *d)\n{\n\td->ops->count(d);\n}\n"
     for n in range(others):
         text += f"static void none_{n}(struct dev *d)\n{{\n}}\n"
         text += f"static const struct dev_ops ops_{n} = {{\n\t.count = none_{n},\n}};\n"
     text += "static const struct dev_ops dev_ops = {\n\t.count = count,\n};\n"
     with lab.views(one(text)) as (view,):
-        assert runs_open(edges_of(view), number(view, "count"), BH_OFF) == (others == 0)
+        assert runs_open(edges_of(view), number(view, "count"), BH_OFF) == proved
 
 
 RECEIVER = """

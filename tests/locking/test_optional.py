@@ -40,6 +40,7 @@ def arms_of(code: str) -> Arms:
         ("take(l); if (c) goto out; g(); give(l); out: h();", False, False),
         ("take(l); if (c) { give(l); return; } give(l);", False, False),
         ("while (next()) { take(l); if (c) break; give(l); }", False, False),
+        ("take(l); while (next()) if (c) goto out; if (d) return; out: give(l);", False, False),
         ("take(l); give(l);", False, False),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.places import directory_of, machine_of, related
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,11 @@ def test_it_goes_both_ways(one: str, other: str) -> None:
 def test_directory_of_a_file() -> None:
     assert directory_of("net/core/dev.c") == "net/core"
     assert directory_of("Makefile") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "machine"),
+    [("arch/x86/kvm/x86.c", "x86"), ("arch/Kconfig", "Kconfig"), ("drivers/arch/x86/a.c", "")],
+)
+def test_whose_architecture_a_file_is(path: str, machine: str) -> None:
+    assert machine_of(path) == machine
