@@ -164,8 +164,8 @@ class Finder(Beliefs):
         if closing is not None:
             if self.believed(leg, closing, readers):
                 yield replace(self._cycle(leg, closing, kinds), readers=readers)
-        elif not kinds and (third := self._by_a_third(leg, other, back, target)) is not None:
-            yield self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, third)
+        elif (third := self._by_a_third(leg, other, back, target)) is not None:
+            yield self._finding(_cycle_kind(kinds, *map(self.what_of, third)), leg, third)
         elif kinds == _WORKER_POOL and leg.function != CONTEXT and self._at_home(leg):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:
@@ -241,9 +241,10 @@ class Finder(Beliefs):
         """Whether a call through a struct comes back to the file that holds the lock.
 
         What a driver asks of its framework under its own lock, and its callback takes
-        that lock: the same one, unless the driver handles two objects at once.  A lock
-        that is a variable is the same wherever its callback takes it.  A fault on user
-        memory comes back to the file system whose file is mapped there.
+        that lock: the same one, unless the driver handles two objects at once; to its
+        directory, or by an inline of its header, if somebody speaks of such things.  A
+        lock that is a variable is the same wherever its callback takes it.  A fault on
+        user memory comes back to the file system whose file is mapped there.
         """
         variable = not leg.held.startswith("struct ")
         if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
@@ -254,8 +255,10 @@ class Finder(Beliefs):
         home = self.spot(leg.holder)[0]
         if any(self.view.callable_name(number).startswith(_FAULT) for number in leg.path):
             return related(directory_of(actor.file), directory_of(home))
-        if variable:
+        if variable or (self.limits.asked and actor.file.endswith(".h")):
             actor = self._called_back(leg) or actor
+        if self.limits.asked:
+            return directory_of(actor.file) == directory_of(home)
         return actor.file == home
 
     def _called_back(self, leg: Leg) -> FunctionRef | None:
@@ -295,20 +298,24 @@ class Finder(Beliefs):
     def _by_a_third(
         self, leg: Leg, other: int, back: dict[int, list[Leg]], target: int
     ) -> tuple[Leg, Leg] | None:
-        """``B → C → A`` for the edge ``A → B``: only plain calls, and few of them."""
-        if len(back) > MAX_THIRDS or len(leg.path) > NEAR:
+        """``B → C → A`` for the edge ``A → B``: only plain calls, and few of them.
+
+        Waits for handlers count only if somebody speaks of such things.
+        """
+        waits = self.limits.asked
+        if len(back) > MAX_THIRDS or len(leg.path) > NEAR or (self.what_of(leg) and not waits):
             return None
         for node, ways in back.items():
             home = self._choose([w for w in ways if len(w.path) <= NEAR], False, leg)
             if node == other or home is None or self.through_ops(home):
                 continue
-            if self.what_of(home) or (home.function == CONTEXT and not self.is_lock(home)):
+            if not waits and (self.what_of(home) or not self.is_lock(home)):
                 continue
             middle = self.leading_to(node, writers_only=False).get(other, [])
             first = self._choose(
                 [w for w in middle if len(w.path) <= NEAR], bool(target & READ), leg
             )
-            if first is None or self.through_ops(first) or not self.is_lock(first):
+            if first is None or self.through_ops(first) or not (waits or self.is_lock(first)):
                 continue
             if self.ordered(leg, first) and self.ordered(first, home):
                 return first, home
@@ -345,15 +352,9 @@ class Finder(Beliefs):
     def _cycle(self, leg: Leg, closing: Leg, what: str) -> Finding:
         """Name a cycle of two edges; its site is where a lock is held over a wait."""
         back = self.what_of(closing)
-        if what.endswith("-gp") or back.endswith("-gp"):
-            kind = HazardKind.GRACE_PERIOD_CYCLE
-        elif what or back:
-            kind = HazardKind.FLUSH_CYCLE
-        else:
-            return self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, (closing,))
         if not what and back and closing.function != CONTEXT:
             leg, closing = closing, leg
-        return self._finding(kind, leg, (closing,))
+        return self._finding(_cycle_kind(what, back), leg, (closing,))
 
     def _at_home(self, leg: Leg) -> bool:
         """Whether the wait is in the directory of the function that holds the lock.
@@ -415,3 +416,10 @@ class Finder(Beliefs):
                     if finding.key == key:
                         return finding
         return None
+
+
+def _cycle_kind(*waits: str) -> HazardKind:
+    """The name of a cycle by what its edges wait for, empty for a lock."""
+    if any(what.endswith("-gp") for what in waits):
+        return HazardKind.GRACE_PERIOD_CYCLE
+    return HazardKind.FLUSH_CYCLE if any(waits) else HazardKind.LOCK_ORDER_INVERSION

@@ -39,8 +39,6 @@ from reviewbot.locking.view import View
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
 _BH_QUEUES = frozenset({"workqueue system_bh_wq", "workqueue system_bh_highpri_wq"})
 _SPINNING = frozenset({"spinlock", "rwlock"})
-UP = 5
-"""Calls followed up to a function that is known to run with interrupts on."""
 
 
 def contexts(view: View, function: int) -> frozenset[Running]:
@@ -173,7 +171,7 @@ def runs_open(edges: Edges, function: int, mask: int, softirqs: bool = False) ->
     """
     level = np.array([function], np.int32)
     seen = {function}
-    for _ in range(UP + 1):
+    for _ in range(edges.limits.up + 1):
         if any(_is_open(edges.view, number, mask) for number in level.tolist()):
             return True
         up = _open_callers(edges, level, mask) - seen

@@ -25,6 +25,8 @@ class Limits:
     """Calls within its directory from an atomic section to the last that leave it."""
     far_calls: int
     """Calls from there to the sleep: deep down almost everything sleeps."""
+    up: int
+    """Calls followed up to a function that is known to run with interrupts on."""
     weak: int
     """Cost of a cycle up to which weaker evidence counts, below 0 for never: that readers of one
     lock block each other, as they do once a writer waits; that who completes something first
@@ -36,5 +38,5 @@ class Limits:
         return self.weak >= 0
 
 
-UNASKED = Limits(cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3, weak=-1)
-ASKED = Limits(cycle=22, back=26, interrupt=12, own_calls=7, far_calls=3, weak=14)
+UNASKED = Limits(cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3, up=5, weak=-1)
+ASKED = Limits(cycle=22, back=26, interrupt=12, own_calls=7, far_calls=5, up=8, weak=14)

@@ -754,6 +754,159 @@ void chip_kick(struct chip *c)
     assert [h.kind for h in comparison.hazards] == [HazardKind.SLEEP_IN_ATOMIC] * found
 
 
+REREAD = """
+static DECLARE_RWSEM(table);
+static void look(void)
+{
+	down_read(&table);
+	up_read(&table);
+}
+void scan(void)
+{
+	down_read(&table);
+@@
+	up_read(&table);
+}
+void change(void)
+{
+	down_write(&table);
+	up_write(&table);
+}
+"""
+
+
+@pytest.mark.parametrize("claim", [CLAIM, ""])
+def test_a_reader_that_reads_again_may_wait_for_a_writer(lab: Lab, claim: str) -> None:
+    """lockdep says so too; a review only of who speaks of such things."""
+    before, after = ({"lib/t.c": REREAD.replace("@@", body)} for body in ("\tlook();", "\t;"))
+    comparison = lab.review(before, after, claim=claim)
+    if not claim:
+        assert comparison.verdict is Verdict.CLEAN
+        return
+    hazard = of_kind(comparison, HazardKind.RECURSIVE_LOCK)
+    assert comparison.verdict is Verdict.REMOVED
+    assert hazard.grade is Grade.CONDITIONAL
+    assert "only while a writer waits" in hazard.condition
+
+
+def test_a_lock_that_becomes_one_of_another_kind_is_another_to_callers(lab: Lab) -> None:
+    text = """
+struct box {
+	@@ lock;
+};
+static void put(struct box *b)
+{
+	##_lock(&b->lock);
+	##_unlock(&b->lock);
+}
+void walk(struct box *b)
+{
+	rcu_read_lock();
+	put(b);
+	rcu_read_unlock();
+}
+"""
+    before, after = (
+        {"lib/box.c": text.replace("@@", kind).replace("##", verb)}
+        for kind, verb in (("struct mutex", "mutex"), ("spinlock_t", "spin"))
+    )
+    comparison = lab.review(before, after)
+    assert of_kind(comparison, HazardKind.SLEEP_IN_ATOMIC).classes == ("RCU",)
+    assert comparison.verdict is Verdict.REMOVED
+
+
+@pytest.mark.parametrize("claim", [CLAIM, ""])
+def test_a_callback_that_sleeps_in_a_reader_of_rcu(lab: Lab, claim: str) -> None:
+    text = """
+struct box;
+struct box_ops {
+	void (*put)(struct box *b);
+};
+struct box {
+	const struct box_ops *ops;
+};
+static void slow_put(struct box *b)
+{
+	@@;
+}
+static const struct box_ops slow = {
+	.put = slow_put,
+};
+void walk(struct box *b)
+{
+	rcu_read_lock();
+	b->ops->put(b);
+	rcu_read_unlock();
+}
+"""
+    before, after = ({"lib/box.c": text.replace("@@", call)} for call in ("msleep(1)", "udelay(1)"))
+    comparison = lab.review(before, after, claim=claim)
+    assert comparison.verdict is (Verdict.REMOVED if claim else Verdict.CLEAN)
+
+
+ATTRIBUTE = """
+struct box {
+	struct mutex lock;
+	struct work_struct work;
+	struct device dev;
+	struct device_attribute shown;
+};
+static ssize_t box_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct box *b = container_of(dev, struct box, dev);
+	mutex_lock(&b->lock);
+	mutex_unlock(&b->lock);
+	return 0;
+}
+static ssize_t box_read(struct file *f, struct kobject *k, struct bin_attribute *a, char *buf)
+{
+	struct box *b = container_of(k, struct box, dev.kobj);
+	mutex_lock(&b->lock);
+	mutex_unlock(&b->lock);
+	return 0;
+}
+@@
+static void box_gone(struct work_struct *w)
+{
+	struct box *b = container_of(w, struct box, work);
+	device_del(&b->dev);
+}
+void box_make(struct box *b)
+{
+	INIT_WORK(&b->work, box_gone);
+##
+}
+void box_free(struct box *b)
+{
+	mutex_lock(&b->lock);
+	%s
+	mutex_unlock(&b->lock);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "setting"),
+    [
+        ("", "\tb->shown.show = box_show;"),
+        ("static const struct bin_attribute data = {\n\t.read = box_read,\n};", ""),
+    ],
+    ids=["filled in", "written down"],
+)
+@pytest.mark.parametrize(
+    ("waits", "claim"), [("device_del(&b->dev)", ""), ("flush_work(&b->work)", CLAIM)]
+)
+def test_who_removes_an_attribute_waits_for_its_users(
+    lab: Lab, table: str, setting: str, waits: str, claim: str
+) -> None:
+    """And so does who waits for the work that removes it."""
+    text = ATTRIBUTE.replace("@@", table).replace("##", setting)
+    before, after = ({"drivers/box/box.c": text % body} for body in (f"{waits};", ";"))
+    comparison = lab.review(before, after, claim=claim)
+    assert comparison.verdict is Verdict.REMOVED
+    assert of_kind(comparison, HazardKind.FLUSH_CYCLE).classes[0] == "struct box.lock"
+
+
 CHOICE = """
 struct card {
 	struct mutex lock;
