@@ -104,7 +104,7 @@ class Describer:
     def context_name(self, node: str) -> str:
         """``work item struct x.y``, with the queue it runs on and its flags where known."""
         what, _, name = node.partition(" ")
-        text = f"{_WORDS.get(what, what)} {name}"
+        text = f"{_WORDS.get(what, what)} {name}".rstrip()
         if what == "work":
             queues = [self._queue(queue) for queue in self._view.queues_of(node)[:2]]
             if queues:
@@ -201,16 +201,19 @@ class Describer:
             else:
                 rows.append(ScenarioRow(0, wait))
             return Scenario(("CPU0",), tuple(rows))
-        closing = finding.closing[0]
-        lock = closing.function != CONTEXT or self._by_framework(closing)
-        second = "CPU1" if lock else self._runs(closing)
+        ways = list(enumerate(finding.closing, 1))
         rows = [
             ScenarioRow(0, take),
-            ScenarioRow(1, self._take_text(closing)),
-            ScenarioRow(1, self._wait_text(closing)),
+            *(ScenarioRow(column, self._take_text(way)) for column, way in ways),
+            *(ScenarioRow(column, self._wait_text(way)) for column, way in ways),
             ScenarioRow(0, wait),
         ]
-        return Scenario(("CPU0", second), tuple(rows))
+        return Scenario(("CPU0", *(self._where(way, column) for column, way in ways)), tuple(rows))
+
+    def _where(self, way: Leg, column: int) -> str:
+        """The heading of what closes a cycle: another CPU, or the handler that runs."""
+        lock = way.function != CONTEXT or self._by_framework(way)
+        return f"CPU{column}" if lock else self._runs(way)
 
     def _runs(self, leg: Leg) -> str:
         ref = self._view.function(leg.path[0]) if leg.path else None
@@ -271,9 +274,10 @@ class Describer:
         if finding.kind is HazardKind.FLUSH_CYCLE:
             if held == target:
                 return f"{function} waits{through} for {target} from within its own handler."
+            ends = self._round_about(finding) or f"{self._ender(target)} takes {held}"
             return (
                 f"{function} holds {held} over {call}{through}, which waits for"
-                f" {self.context_name(target)}; {self._ender(target)} takes {held}."
+                f" {self.context_name(target)}; {ends}."
             )
         if finding.kind is HazardKind.RECURSIVE_LOCK:
             return f"{function} takes {held} while it holds it already{through}."
@@ -284,9 +288,16 @@ class Describer:
             return f"{function} reaches {call}{through}, which may sleep, while it holds {held}."
         if finding.kind is HazardKind.LOCK_IMBALANCE:
             return f"{function} leaves {held} in another state on one way out than on the others."
-        return (
-            f"{function} takes {target} while it holds {held}{through}; elsewhere {held} is taken"
-            f" while {target} is held."
+        back = self._round_about(finding) or f"{held} is taken while {target} is held"
+        return f"{function} takes {target} while it holds {held}{through}; elsewhere {back}."
+
+    def _round_about(self, finding: Finding) -> str:
+        """How a cycle of three leads back to where it began; empty if there are but two."""
+        if len(finding.closing) < 2:
+            return ""
+        return " and ".join(
+            f"{self.context_name(leg.held)} leads to {self.context_name(leg.target)}"
+            for leg in finding.closing
         )
 
     @staticmethod

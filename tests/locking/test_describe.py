@@ -33,6 +33,21 @@ def test_an_inversion_is_two_cpus(reviews: Reviews) -> None:
     assert b in hazard.summary
 
 
+def test_a_cycle_of_three_is_three_cpus(reviews: Reviews) -> None:
+    hazard = hazard_of(reviews, "order of three")
+    a, b, c = (f"drivers/dev/core.c:{name}" for name in ("third", "first", "second"))
+    assert hazard.scenario.columns == ("CPU0", "CPU1", "CPU2")
+    assert columns(hazard) == [
+        (0, f"lock({a})"),
+        (1, f"lock({b})"),
+        (2, f"lock({c})"),
+        (1, f"lock({c})"),
+        (2, f"lock({a})"),
+        (0, f"lock({b})"),
+    ]
+    assert hazard.summary.endswith(f"elsewhere {b} leads to {c} and {c} leads to {a}.")
+
+
 def test_a_reader_is_an_rlock(reviews: Reviews) -> None:
     assert any(
         text == "rlock(struct dev.sem)"
