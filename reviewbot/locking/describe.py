@@ -280,7 +280,8 @@ class Describer:
                 f" {self.context_name(target)}; {ends}."
             )
         if finding.kind is HazardKind.RECURSIVE_LOCK:
-            return f"{function} takes {held} while it holds it already{through}."
+            name = held if held == target else f"{held}, to which {target} points,"
+            return f"{function} takes {name} while it holds it already{through}."
         if finding.kind is HazardKind.SLEEP_IN_ATOMIC and leg.function == CONTEXT:
             where = self.context_name(held)
             return f"{function} runs as {where}, and reaches {call}, which may sleep."

@@ -7,6 +7,7 @@ neither can be seen in the driver.  The table says so, each entry with its sourc
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,11 @@ class Frameworks:
             self._named.setdefault(member, []).append(entry)
 
     def of(self, member: str) -> tuple[Callback, ...]:
-        """How ``struct x.field`` or an :func:`argument` is called; empty if nothing says so."""
+        """How ``struct x.field`` or an :func:`argument` is called; empty if nothing says so.
+
+        Of two structs of one name, ``struct x (header).field``, the kernel's own is meant.
+        """
+        member = _OF_THE_KERNEL.sub("", member)
         tag, _, field = member.rpartition(".")
         keys = (member, f"{tag}.*", f"struct *.{field}")
         return tuple(entry for key in keys for entry in self._named.get(key, ()))
@@ -104,6 +109,7 @@ class Frameworks:
                 yield member, entry
 
 
+_OF_THE_KERNEL = re.compile(r" \(include/[\w./-]+\)")
 _KEYS = frozenset(
     {"struct", "fields", "functions", "arguments", "held", "context", "source", "object", "here"}
 )

@@ -22,6 +22,8 @@ def grade(view: View, finding: Finding) -> Grade:
 def condition(view: View, finding: Finding) -> str:
     """What else has to happen; empty if nothing does."""
     parts = [_workers(view, finding.closing[0].held)] if _is_pool(finding) else []
+    if finding.kind is HazardKind.RECURSIVE_LOCK and finding.leg.target != finding.leg.held:
+        parts.append(f"{finding.leg.target} has to point to the same lock, as the file sets it.")
     if finding.kind is HazardKind.RECURSIVE_LOCK and _virtual(view, finding):
         parts.append("Both are the same lock only if the callback is for the same object.")
     if finding.readers:

@@ -155,6 +155,9 @@ class Finder(Beliefs):
         if leg.held == leg.target:
             yield from self._self_edge(leg, held, target, kinds)
             return
+        if self.limits.asked and self.cost(leg) <= self.limits.cycle and self.points_back(leg):
+            yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
+            return
         node = self.view.node(leg.held)
         other = self.view.node(leg.target)
         if node is None or other is None:

@@ -66,6 +66,13 @@ def is_pointed_to(view: View, cls: str, files: Iterable[str]) -> bool:
     return False
 
 
+def points_to(view: View, pointer: str, cls: str, file: str) -> bool:
+    """Whether *file* points the locks of class *pointer* to those of *cls*: ``q->lock = &d->l``."""
+    field, kept = (re.escape(re.split(r"[.:]", name)[-1]) for name in (pointer, cls))
+    setting = re.compile(rf"\b{field}\s*=\s*&[\w.>\[\]-]*\b{kept}\s*;")
+    return setting.search("\n".join(view.lines(file))) is not None
+
+
 _INITIALISES = re.compile(r"lock_init$|^mutex_init$|^init_rwsem$|^lockdep_")
 
 

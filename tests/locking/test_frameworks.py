@@ -48,6 +48,14 @@ def test_an_entry_may_be_for_the_members_of_any_struct() -> None:
     assert table.of("struct else.read") == ()
 
 
+def test_of_two_structs_of_a_name_the_one_of_the_kernel_is_meant() -> None:
+    table = Frameworks([GOOD], "somewhere.toml")
+    plain = f"struct {GOOD['struct']}"
+    field = GOOD["fields"][0]
+    assert table.of(f"{plain} (include/linux/x-y.h).{field}") == table.of(f"{plain}.{field}") != ()
+    assert table.of(f"{plain} (drivers/x/x.h).{field}") == ()
+
+
 def test_an_entry_may_be_for_what_is_handed_to_a_function() -> None:
     entry = {**GOOD, "functions": ["on_event"], "arguments": [1, 2]}
     table = Frameworks([{k: v for k, v in entry.items() if k not in ("struct", "fields")}], "here")

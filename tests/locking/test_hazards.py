@@ -907,6 +907,50 @@ def test_who_removes_an_attribute_waits_for_its_users(
     assert of_kind(comparison, HazardKind.FLUSH_CYCLE).classes[0] == "struct box.lock"
 
 
+def test_a_lock_that_is_pointed_to_is_taken_again(lab: Lab) -> None:
+    core = """
+void handler_setup(struct handler *h)
+{
+	mutex_lock(h->lock);
+	work();
+	mutex_unlock(h->lock);
+}
+"""
+    header = "struct handler {\n\tstruct mutex *lock;\n};\nvoid handler_setup(struct handler *h);\n"
+    sensor = """
+struct sensor {
+	struct mutex mutex;
+	struct handler controls;
+};
+void sensor_probe(struct sensor *s)
+{
+	s->controls.lock = &s->%s;
+}
+void sensor_start(struct sensor *s)
+{
+	mutex_lock(&s->mutex);
+	@@
+	mutex_unlock(&s->mutex);
+}
+"""
+    for kept, verdict in (("mutex", Verdict.REMOVED), ("other", Verdict.CLEAN)):
+        before, after = (
+            {
+                "include/linux/handler.h": header,
+                "lib/handler.c": core,
+                "drivers/sensor.c": (sensor % kept).replace("@@", body),
+            }
+            for body in ("handler_setup(&s->controls);", ";")
+        )
+        comparison = lab.review(before, after, claim=CLAIM)
+        assert comparison.verdict is verdict
+        if verdict is Verdict.REMOVED:
+            hazard = of_kind(comparison, HazardKind.RECURSIVE_LOCK)
+            assert hazard.classes == ("struct sensor.mutex", "struct handler.lock")
+            assert hazard.grade is Grade.CONDITIONAL
+            assert "struct handler.lock" in hazard.condition
+
+
 CHOICE = """
 struct card {
 	struct mutex lock;
