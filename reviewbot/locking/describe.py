@@ -65,11 +65,13 @@ class Describer:
     def _interrupted(self, finding: Finding, action: Action) -> tuple[Step, ...]:
         """Where the lock is taken, and who comes in between."""
         file, function = finding.site
-        line = action.line
-        return (
-            Step(function, file, line, action.call, action.node),
-            Step(function, file, line, "interrupt", finding.closing[0].held),
-        )
+        return _let_in(function, file, action, finding.closing[0].held)
+
+    def _open(self, leg: Leg) -> Action | None:
+        """How a leg that ends in an interrupt takes what it holds."""
+        detail = self._view.detail(leg.function) if not leg.path else None
+        actions = detail.actions if detail is not None else ()
+        return next((a for a in actions if a.node == leg.held and a.blocks), None)
 
     def chain(self, leg: Leg) -> Chain:
         """One leg: in which context, and the calls from holding to blocking."""
@@ -133,6 +135,8 @@ class Describer:
                 return ()
             if taken is not None:
                 steps.append(Step(ref.name, ref.file, taken.line, self._took(taken), leg.held))
+            elif (action := self._open(leg)) is not None:
+                steps.extend(_let_in(ref.name, ref.file, action, leg.target))
             if path and use is not None:
                 steps.append(self._call(leg.function, path, 0, use.line))
         for place in range(len(path) - 1):
@@ -178,8 +182,12 @@ class Describer:
         kind = finding.kind
         held = finding.leg.held
         if finding.interrupted:
-            events = [f"lock({held})", "<Interrupt>", f"  lock({held})"]
-            return Scenario(("CPU0",), tuple(ScenarioRow(0, event) for event in events))
+            way, *others = finding.closing
+            rows = [ScenarioRow(0, f"lock({held})")]
+            rows += [ScenarioRow(1, self._take_text(other)) for other in others]
+            rows += [ScenarioRow(0, "<Interrupt>"), ScenarioRow(0, f"  lock({way.target})")]
+            rows += [ScenarioRow(1, self._wait_text(other)) for other in others]
+            return Scenario(("CPU0", "CPU1")[: 1 + len(others)], tuple(rows))
         wait = self._wait_text(finding.leg)
         take = self._take_text(finding.leg)
         if kind is HazardKind.WORKER_POOL_CYCLE:
@@ -233,7 +241,7 @@ class Describer:
     def _wait_text(self, leg: Leg) -> str:
         action = self._finder.action(leg)
         if action is None:
-            return f"wait({leg.target})"
+            return "<Interrupt>" if self._open(leg) is not None else f"wait({leg.target})"
         if not action.what:
             word = "rlock" if action.mode == "read" else "lock"
             return f"{word}({leg.target})"
@@ -249,6 +257,12 @@ class Describer:
         call = self._call_name(leg)
         through = f" through {finding.via}()" if finding.via else ""
         held, target = leg.held, leg.target
+        if finding.interrupted and len(finding.closing) > 1:
+            way, other = finding.closing
+            return (
+                f"{function} takes {held} with interrupts on: {self.context_name(way.held)} may"
+                f" come in and wait for {way.target}, whose holder waits for {other.target}."
+            )
         if finding.interrupted:
             return (
                 f"{function} takes {held} with interrupts on that take it too:"
@@ -309,3 +323,11 @@ class Describer:
     def _call_name(self, leg: Leg) -> str:
         action = self._finder.action(leg)
         return f"{action.call}()" if action is not None else "a wait"
+
+
+def _let_in(function: str, file: str, action: Action, who: str) -> tuple[Step, Step]:
+    """Where a lock is taken with interrupts on, and who comes in."""
+    return (
+        Step(function, file, action.line, action.call, action.node),
+        Step(function, file, action.line, "interrupt", who),
+    )

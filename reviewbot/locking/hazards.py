@@ -29,7 +29,7 @@ from reviewbot.locking.graph import (
     runs_atomically,
 )
 from reviewbot.locking.instances import same_object
-from reviewbot.locking.interrupts import inversions
+from reviewbot.locking.interrupts import inversions, owner_interrupted
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import OPS, LinkedFunction
 from reviewbot.locking.model import HazardKind
@@ -169,6 +169,8 @@ class Finder(Beliefs):
                 yield replace(self._cycle(leg, closing, kinds), readers=readers)
         elif (third := self._by_a_third(leg, other, back, target)) is not None:
             yield self._finding(_cycle_kind(kinds, *map(self.what_of, third)), leg, third)
+        elif self.limits.asked and (owner := owner_interrupted(self, leg, back)) is not None:
+            yield self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, owner)
         elif kinds == _WORKER_POOL and leg.function != CONTEXT and self._at_home(leg):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:

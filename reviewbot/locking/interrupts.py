@@ -10,7 +10,7 @@ takes it bare runs with interrupts on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 import numpy as np
@@ -38,7 +38,14 @@ from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
 _BH_QUEUES = frozenset({"workqueue system_bh_wq", "workqueue system_bh_highpri_wq"})
+_NOT_BETWEEN = {
+    Running.HARDIRQ: frozenset({Running.HARDIRQ}),
+    Running.SOFTIRQ: frozenset({Running.HARDIRQ, Running.SOFTIRQ}),
+}
+"""Where an interrupt does not come in between."""
 _SPINNING = frozenset({"spinlock", "rwlock"})
+MAX_WAYS, MAX_OWNERS = 4, 48
+"""Interrupts, and owners of a lock, that are looked at for a hazard of two locks."""
 
 
 def contexts(view: View, function: int) -> frozenset[Running]:
@@ -62,7 +69,7 @@ def _runs_in(view: View, registration: Registration) -> Running | None:
 
 
 def inversions(edges: Edges, function: int) -> Iterator[Finding]:
-    """Locks that *function* takes in a task, open to a handler that takes them too."""
+    """Locks that *function* takes in a task, open to a handler that comes to wait for them."""
     detail = edges.view.detail(function)
     if detail is None:
         return
@@ -72,15 +79,60 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
             continue
         closed = _closed(edges.view, detail, number, action)
         closing = _interrupter(edges, function, action, closed)
-        if closing is not None:
+        if closing:
             seen.add(action.node)
-            leg = Leg(action.node, closing.held, function, ())
-            classes = (action.node, closing.held)
+            leg = Leg(action.node, closing[0].held, function, ())
+            classes = tuple(dict.fromkeys((action.node, *(way.held for way in closing))))
             spot = edges.spot(function)
             yield Finding(
-                HazardKind.LOCK_ORDER_INVERSION, classes, spot, "", leg, (closing,),
+                HazardKind.LOCK_ORDER_INVERSION, classes, spot, "", leg, closing,
                 interrupted=action,
             )  # fmt: skip
+
+
+def owner_interrupted(
+    edges: Edges, leg: Leg, back: Mapping[int, list[Leg]]
+) -> tuple[Leg, Leg] | None:
+    """Who has the lock that *leg* waits for, and the interrupt that waits for what *leg* holds.
+
+    The one has interrupts on, the other comes in: neither gives back what it has.
+    """
+    node, action = edges.view.node(leg.target), edges.action(leg)
+    if node is None or action is None or action.kind not in _SPINNING or not _spins(edges, leg):
+        return None
+    ways = [way for legs in back.values() for way in legs if _comes_in(edges, way, leg.holder)]
+    home = directory_of(edges.spot(leg.holder)[0])
+    owners = edges.view.graph.actors_on(node)[0].tolist()
+    owners.sort(key=lambda owner: (directory_of(edges.spot(owner)[0]) != home, owner))
+    for way in sorted(ways, key=edges.cost)[:MAX_WAYS]:
+        context = _context(edges.view, way)
+        for owner in owners[:MAX_OWNERS]:
+            if context is not None and _takes_open(edges, owner, leg.target, context):
+                return Leg(leg.target, way.held, owner, ()), way
+    return None
+
+
+def _comes_in(edges: Edges, way: Leg, function: int) -> bool:
+    """Whether a leg is an interrupt's that is near enough, and may be one of *function*'s."""
+    return (
+        _context(edges.view, way) in _MASK
+        and edges.cost(way) <= edges.limits.interrupt
+        and _is_ours(edges, way, function)
+    )
+
+
+def _takes_open(edges: Edges, function: int, node: str, context: Running) -> bool:
+    """Whether *function* is known to take a lock where interrupts of *context* are on."""
+    detail = edges.view.detail(function)
+    mask = _MASK[context]
+    if detail is None or contexts(edges.view, function) & _NOT_BETWEEN[context]:
+        return False
+    return any(
+        action.node == node
+        and action.blocks
+        and not _closed(edges.view, detail, number, action) & mask
+        for number, action in enumerate(detail.actions)
+    ) and runs_open(edges, function, mask)
 
 
 def _closed(view: View, detail: LinkedFunction, number: int, action: Action) -> int:
@@ -95,34 +147,41 @@ def _closed(view: View, detail: LinkedFunction, number: int, action: Action) -> 
     return closed
 
 
-def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> Leg | None:
-    """The way in which an interrupt that is not kept out comes to take the same lock."""
-    if closed & IRQ_OFF:
-        return None
+def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tuple[Leg, ...]:
+    """The way in which an interrupt that is not kept out comes to take the same lock.
+
+    Or one whose owner waits for it, and then that wait too, if somebody speaks of such things.
+    """
     node = edges.view.node(action.node)
-    if node is None:
-        return None
+    if closed & IRQ_OFF or node is None:
+        return ()
     own = contexts(edges.view, function)
-    if Running.HARDIRQ in own:
-        return None
-    ways: list[tuple[int, Leg]] = []
-    for legs in edges.leading_to(node, writers_only=action.mode == "read").values():
-        for way in legs:
-            context = _context(edges.view, way)
-            if context not in _MASK or closed & _MASK[context]:
+    held = edges.leading_to(node, writers_only=action.mode == "read")
+    direct: Iterable[tuple[Leg, ...]] = ((way,) for legs in held.values() for way in legs)
+    for found in (direct, _by_an_owner(edges, held) if edges.limits.asked else ()):
+        ways = [way for way in found if _comes_in(edges, way[0], function)]
+        for way in sorted(ways, key=lambda way: (edges.cost(way[0]), way[0].held)):
+            context = _context(edges.view, way[0])
+            if context is None or closed & _MASK[context] or own & _NOT_BETWEEN[context]:
                 continue
-            if context is Running.SOFTIRQ and Running.SOFTIRQ in own:
-                continue
-            if edges.cost(way) <= edges.limits.interrupt and _is_ours(edges, way, function):
-                ways.append((edges.cost(way), way))
-    ways.sort(key=lambda entry: (entry[0], entry[1].held))
-    for _, way in ways:
-        context = _context(edges.view, way)
-        if context is not None and runs_open(
-            edges, function, _MASK[context], softirqs=_in_one_file(edges, way, function)
-        ):
-            return way
-    return None
+            together = _in_one_file(edges, way[0], function)
+            if runs_open(edges, function, _MASK[context], softirqs=together):
+                return way
+    return ()
+
+
+def _by_an_owner(edges: Edges, held: Mapping[int, list[Leg]]) -> Iterator[tuple[Leg, Leg]]:
+    """Who waits for a spinlock whose owner, with another one held, takes the first."""
+    for other, legs in list(held.items())[:MAX_OWNERS]:
+        first = min((leg for leg in legs if _spins(edges, leg)), key=edges.cost, default=None)
+        if first is not None and edges.cost(first) <= edges.limits.interrupt:
+            for ways in edges.leading_to(other, writers_only=False).values():
+                yield from ((way, first) for way in ways)
+
+
+def _spins(edges: Edges, leg: Leg) -> bool:
+    taken = edges.taken(leg)
+    return taken is not None and taken.kind in _SPINNING
 
 
 def _in_one_file(edges: Edges, way: Leg, function: int) -> bool:

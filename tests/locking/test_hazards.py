@@ -951,6 +951,71 @@ void sensor_start(struct sensor *s)
             assert "struct handler.lock" in hazard.condition
 
 
+OWNED = """
+struct queue {
+	spinlock_t lock;
+	struct timer_list timer;
+};
+static DEFINE_SPINLOCK(sizes);
+static void expired(struct timer_list *t)
+{
+	struct queue *q = container_of(t, struct queue, timer);
+	unsigned long flags;
+
+	spin_lock_irqsave(&q->lock, flags);
+	spin_unlock_irqrestore(&q->lock, flags);
+}
+void queue_init(struct queue *q)
+{
+	timer_setup(&q->timer, expired, 0);
+}
+static ssize_t size_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	%s(&sizes);
+	%s(&sizes);
+	return 0;
+}
+static DEVICE_ATTR_RO(size);
+void queue_add(struct queue *q)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&q->lock, flags);
+	@@
+	spin_unlock_irqrestore(&q->lock, flags);
+}
+"""
+RESIZE = "spin_lock(&sizes);\n\tspin_unlock(&sizes);"
+BARE, CLOSED = ("spin_lock", "spin_unlock"), ("spin_lock_bh", "spin_unlock_bh")
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "site"),
+    [
+        ((BARE, RESIZE), (BARE, "work();"), "queue_add"),
+        ((BARE, RESIZE), (CLOSED, RESIZE), "size_show"),
+    ],
+    ids=["the one who waits", "the owner"],
+)
+def test_an_interrupt_may_wait_for_who_waits_for_the_owner(
+    lab: Lab, bad: tuple[tuple[str, str], str], good: tuple[tuple[str, str], str], site: str
+) -> None:
+    """lockdep's irq-safe lock that takes an irq-unsafe one: no one of them is taken wrongly."""
+    before, after = (
+        {"drivers/queue.c": (OWNED % pair).replace("@@", body)} for pair, body in (bad, good)
+    )
+    assert lab.review(before, after).verdict is Verdict.CLEAN
+    comparison = lab.review(before, after, claim=CLAIM)
+    hazard = of_kind(comparison, HazardKind.LOCK_ORDER_INVERSION)
+    assert comparison.verdict is Verdict.REMOVED
+    assert set(hazard.classes) == {
+        "struct queue.lock", "drivers/queue.c:sizes", "timer struct queue.timer",
+    }  # fmt: skip
+    assert [s.function for s in hazard.sites if s.state is ChangeState.REMOVED] == [site]
+    assert any("<Interrupt>" in row.text for row in hazard.scenario.rows)
+    assert "timer struct queue.timer" in hazard.summary
+
+
 CHOICE = """
 struct card {
 	struct mutex lock;
