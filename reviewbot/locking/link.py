@@ -416,6 +416,6 @@ class _FileLinker:
             targets.extend(self._names.callees(name))
         if _CALLBACK_TAKER.search(name):
             for argument in point.args:
-                if _SIMPLE.match(argument):
+                if _SIMPLE.match(argument) and argument not in function.locals:
                     targets.extend(self._names.handler(argument))
         return tuple(targets)

@@ -1016,6 +1016,18 @@ def test_an_interrupt_may_wait_for_who_waits_for_the_owner(
     assert "timer struct queue.timer" in hazard.summary
 
 
+@pytest.mark.parametrize(("parameter", "sleeps"), [("kind", False), ("other", True)])
+def test_a_parameter_is_no_function_of_its_name(lab: Lab, parameter: str, sleeps: bool) -> None:
+    text = (
+        "void kind(void)\n{\n\tmsleep(1);\n}\n"
+        f"void scan(struct dev *d, int {parameter})\n{{\n\tspin_lock(&d->slock);\n"
+        "@@\tspin_unlock(&d->slock);\n}\n"
+    )
+    before, after = (one(text.replace("@@", body)) for body in ("", "\twalk_all(d, kind);\n"))
+    found = [hazard.kind for hazard in lab.review(before, after).hazards]
+    assert found == [HazardKind.SLEEP_IN_ATOMIC] * sleeps
+
+
 CHOICE = """
 struct card {
 	struct mutex lock;
