@@ -305,7 +305,7 @@ class Finder(Beliefs):
     ) -> tuple[Leg, Leg] | None:
         """``B → C → A`` for the edge ``A → B``: only plain calls, and few of them.
 
-        Waits for handlers count only if somebody speaks of such things.
+        Waits for handlers count only in one file, and if somebody speaks of such things.
         """
         waits = self.limits.asked
         if len(back) > MAX_THIRDS or len(leg.path) > NEAR or (self.what_of(leg) and not waits):
@@ -314,17 +314,24 @@ class Finder(Beliefs):
             home = self._choose([w for w in ways if len(w.path) <= NEAR], False, leg)
             if node == other or home is None or self.through_ops(home):
                 continue
-            if not waits and (self.what_of(home) or not self.is_lock(home)):
+            if not waits and not self._only_locks(home):
                 continue
             middle = self.leading_to(node, writers_only=False).get(other, [])
             first = self._choose(
                 [w for w in middle if len(w.path) <= NEAR], bool(target & READ), leg
             )
-            if first is None or self.through_ops(first) or not (waits or self.is_lock(first)):
+            if first is None or self.through_ops(first):
+                continue
+            one_file = len({self.spot(way.holder)[0] for way in (leg, first, home)}) == 1
+            if not (waits and one_file) and not self._only_locks(leg, first, home):
                 continue
             if self.ordered(leg, first) and self.ordered(first, home):
                 return first, home
         return None
+
+    def _only_locks(self, *legs: Leg) -> bool:
+        """Whether legs hold and take locks, and neither wait for a handler nor are one."""
+        return all(self.is_lock(leg) and not self.what_of(leg) for leg in legs)
 
     def _usable(self, way: Leg, target_read: bool, leg: Leg) -> bool:
         held = self.view.node(way.held)
