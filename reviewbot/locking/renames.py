@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from reviewbot.locking.legs import Spot
+from reviewbot.locking.linked import OPS
 from reviewbot.locking.model import ChangeState, Hazard, Site
 from reviewbot.locking.view import View
 
@@ -47,11 +48,15 @@ def _functions(sites: Iterable[Site]) -> set[Spot]:
 
 
 def _is_used(view: View, name: str) -> bool:
-    """Whether anybody takes, waits for or handles what is called *name* in a tree."""
+    """Whether anybody takes, waits for or handles what is called *name* in a tree.
+
+    That the table of frameworks has it held around a callback is no use of it.
+    """
     node = view.node(name)
     if node is None:
         return False
-    return len(view.graph.actors_on(node)[0]) > 0 or bool(view.registrations(name))
+    handlers = (r for r in view.registrations(name) if not r.what.startswith(OPS))
+    return len(view.graph.actors_on(node)[0]) > 0 or any(handlers)
 
 
 def _joined(old: Hazard, new: Hazard) -> Hazard:

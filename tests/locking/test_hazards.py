@@ -1028,6 +1028,39 @@ def test_a_parameter_is_no_function_of_its_name(lab: Lab, parameter: str, sleeps
     assert found == [HazardKind.SLEEP_IN_ATOMIC] * sleeps
 
 
+def test_a_lock_may_get_the_name_that_the_table_of_frameworks_has(lab: Lab) -> None:
+    core = """
+static DEFINE_MUTEX(@@);
+static ssize_t soft_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	mutex_lock(&@@);
+	mutex_unlock(&@@);
+	return 0;
+}
+static DEVICE_ATTR_RO(soft);
+void unregister(struct device *dev)
+{
+	mutex_lock(&@@);
+	device_del(dev);
+	mutex_unlock(&@@);
+}
+"""
+    driver = """
+static int block(void *data, bool blocked)
+{
+	return 0;
+}
+static const struct rfkill_ops ops = {
+	.set_block = block,
+};
+"""
+    before, after = (
+        {"net/rfkill/core.c": core.replace("@@", name), "drivers/driver.c": driver}
+        for name in ("rfkill_mutex", "rfkill_global_mutex")
+    )
+    assert lab.review(before, after).verdict is Verdict.CLEAN
+
+
 CHOICE = """
 struct card {
 	struct mutex lock;
