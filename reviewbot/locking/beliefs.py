@@ -13,7 +13,7 @@ from itertools import pairwise
 from reviewbot.locking.graph import BLOCKS, CONTEXT, READ
 from reviewbot.locking.instances import is_pointed_to, points_to
 from reviewbot.locking.legs import Leg
-from reviewbot.locking.linked import POINTER
+from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
 from reviewbot.locking.primitives import builtin
 from reviewbot.locking.ways import Ways
@@ -40,7 +40,20 @@ class Beliefs(Ways):
             return False
         return self.ordered(leg, closing) and self._told(leg, closing)
 
-    def one_machine(self, *legs: Leg) -> bool:
+    def possible(self, *legs: Leg) -> bool:
+        """Whether all of some legs may be of one kernel, and of the same objects."""
+        return self._one_machine(*legs) and not any(map(self._handed_in, legs))
+
+    def _handed_in(self, leg: Leg) -> bool:
+        """Whether a leg starts with a call of what its function was handed.
+
+        The lists that a walker is for share the class of a lock, and each user hands in
+        what suits his own: believed if somebody speaks of it.
+        """
+        first = self.view.callable_name(leg.path[0]) if leg.path else ""
+        return not self.limits.asked and first.startswith(f"{OPS}argument ")
+
+    def _one_machine(self, *legs: Leg) -> bool:
         """Whether a kernel can have all the functions of some legs: it is for one architecture."""
         numbers = {n for leg in legs for n in (leg.function, *leg.path) if n >= 0}
         refs = map(self.view.function, numbers)

@@ -141,7 +141,7 @@ class Finder(Beliefs):
 
     def _close(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         """The hazards that the edge of *leg* is part of."""
-        if self.drops(leg) or not self.one_machine(leg):
+        if self.drops(leg) or not self.possible(leg):
             return
         if held & IN_ATOMIC and target & SLEEPS and self._near(leg):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
@@ -342,11 +342,11 @@ class Finder(Beliefs):
         if leg.function == CONTEXT and not self.near(leg, way.function, *way.path):
             return False
         if way.function == CONTEXT:
-            return self.near(way, leg.function, *leg.path) and self.one_machine(leg, way)
+            return self.near(way, leg.function, *leg.path) and self.possible(leg, way)
         taken = self.taken(way)
         if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
             return False
-        return not self.drops(way) and self.one_machine(leg, way)
+        return not self.drops(way) and self.possible(leg, way)
 
     def near(self, way: Leg, *functions: int) -> bool:
         """Whether the handler that closes a cycle is one of the object that is meant.
