@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from reviewbot.locking.graph import BLOCKS, CONTEXT, READ
-from reviewbot.locking.instances import is_pointed_to, points_to
+from reviewbot.locking.instances import is_pointed_to
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
@@ -68,17 +68,6 @@ class Beliefs(Ways):
             self.view.registrations(f"{POINTER} {pointer}")
             and is_pointed_to(self.view, other, files)
             for pointer, other in ((leg.held, leg.target), (leg.target, leg.held))
-        )
-
-    def points_back(self, leg: Leg) -> bool:
-        """Whether a leg ends in a pointer that its own file sets to the lock it holds."""
-        taken = self.taken(leg)
-        return (
-            taken is not None
-            and taken.kind == self.kind_of(leg)
-            and not taken.nested
-            and bool(self.view.registrations(f"{POINTER} {leg.target}"))
-            and points_to(self.view, leg.target, leg.held, self.spot(leg.holder)[0])
         )
 
     def _part(self, leg: Leg, closing: Leg) -> bool:

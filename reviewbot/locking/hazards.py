@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise, takewhile
+from itertools import chain, takewhile
 
-from reviewbot.locking.beliefs import COMPLETION, FILES, Beliefs
+from reviewbot.locking.beliefs import COMPLETION, FILES
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import (
@@ -20,7 +20,6 @@ from reviewbot.locking.graph import (
     CONTEXTS,
     FEW_CANDIDATES,
     IN_ATOMIC,
-    NESTED,
     RCU,
     READ,
     SLEEP,
@@ -28,13 +27,12 @@ from reviewbot.locking.graph import (
     rows_of,
     runs_atomically,
 )
-from reviewbot.locking.instances import same_object
 from reviewbot.locking.interrupts import inversions, owner_interrupted
 from reviewbot.locking.legs import Finding, Leg, Spot
-from reviewbot.locking.linked import OPS, LinkedFunction
+from reviewbot.locking.linked import LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
-from reviewbot.locking.symbols import FunctionRef
+from reviewbot.locking.recursions import Recursions
 
 MAX_FILE_COST = 6
 """Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""
@@ -45,11 +43,10 @@ NEAR = 2
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
 _WORKER_POOL = "srcu-gp"
-_FAULT = f"{OPS}struct vm_operations_struct."
 
 
 @dataclass(slots=True)
-class Finder(Beliefs):
+class Finder(Recursions):
     """Looks for hazards in one tree."""
 
     def find(self, functions: Iterable[int], volatile: dict[int, frozenset[str]]) -> list[Finding]:
@@ -155,7 +152,7 @@ class Finder(Beliefs):
         if leg.held == leg.target:
             yield from self._self_edge(leg, held, target, kinds)
             return
-        if self.limits.asked and self.cost(leg) <= self.limits.cycle and self.points_back(leg):
+        if self.points_back(leg):
             yield self._finding(HazardKind.RECURSIVE_LOCK, leg, ())
             return
         node = self.view.node(leg.held)
@@ -208,68 +205,15 @@ class Finder(Beliefs):
         return self.limits.asked and (leg.held == RCU or leg.held in CONTEXTS)
 
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
-        both_read = bool(held & target & READ)
-        readers = self.read_again(leg) if both_read else ""
         if what.endswith("-gp"):
             yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
         elif what in FILES or what == COMPLETION:
             return  # one file may remove another, and a task await what it has done before
         elif what:
             yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
-        elif (
-            (not both_read or readers)
-            and not (held | target) & NESTED
-            and self.kind_of(leg) != "semaphore"  # a count; others may raise it
-            and not self._comes_round(leg)
-            and (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
-        ):
+        elif self.taken_again(leg, held, target):
+            readers = self.read_again(leg) if held & target & READ else ""
             yield replace(self._finding(HazardKind.RECURSIVE_LOCK, leg, ()), readers=readers)
-
-    def _comes_round(self, leg: Leg) -> bool:
-        """Whether it is one call that takes the lock twice, the second time round a loop.
-
-        Such loops remember that they hold it, in ways that are not all understood.
-        """
-        taken, action = self.taken(leg), self.action(leg)
-        if leg.path or taken is None or action is None:
-            return False
-        if taken.line != action.line:
-            return False
-        text = self.view.lines(self.spot(leg.function)[0])[action.line - 1]
-        return text.count(f"{action.call}(") <= 1
-
-    def _comes_by(self, leg: Leg) -> bool:
-        """Whether plain calls come to take the very lock that is held."""
-        return self.cost(leg) <= self.limits.cycle and same_object(self.view, leg)
-
-    def _comes_back(self, leg: Leg) -> bool:
-        """Whether a call through a struct comes back to the file that holds the lock.
-
-        What a driver asks of its framework under its own lock, and its callback takes
-        that lock: the same one, unless the driver handles two objects at once; to its
-        directory, or by an inline of its header, if somebody speaks of such things.  A
-        lock that is a variable is the same wherever its callback takes it.  A fault on
-        user memory comes back to the file system whose file is mapped there.
-        """
-        variable = not leg.held.startswith("struct ")
-        if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
-            return False
-        actor = self.view.function(leg.path[-1])
-        if actor is None:
-            return False
-        home = self.spot(leg.holder)[0]
-        if any(self.view.callable_name(number).startswith(_FAULT) for number in leg.path):
-            return related(directory_of(actor.file), directory_of(home))
-        if variable or (self.limits.asked and actor.file.endswith(".h")):
-            actor = self._called_back(leg) or actor
-        if self.limits.asked:
-            return directory_of(actor.file) == directory_of(home)
-        return actor.file == home
-
-    def _called_back(self, leg: Leg) -> FunctionRef | None:
-        """What the last call through a struct on a leg runs."""
-        refs = list(map(self.view.function, leg.path))
-        return next((ref for before, ref in reversed([*pairwise(refs)]) if before is None), None)
 
     def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
         """The best way back: one whose lock conflicts, that does not release it on the way."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import (
@@ -248,9 +249,11 @@ class _FileLinker:
 
     def _is_excepted(self, primitive: Primitive) -> bool:
         """Whether the file makes the call with which another does not sleep."""
-        return bool(primitive.unless) and any(
-            primitive.unless in function.calls.split() for function in self._facts.functions
-        )
+        return bool(primitive.unless) and primitive.unless in self._called_names
+
+    @cached_property
+    def _called_names(self) -> frozenset[str]:
+        return frozenset(n for function in self._facts.functions for n in function.calls.split())
 
     def _uses(
         self,

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether a lock that is taken while one of its class is held is that very lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from reviewbot.locking.beliefs import Beliefs
+from reviewbot.locking.graph import NESTED, READ
+from reviewbot.locking.instances import points_to, same_object
+from reviewbot.locking.legs import Leg
+from reviewbot.locking.linked import OPS, POINTER
+from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.symbols import FunctionRef
+
+_FAULT = f"{OPS}struct vm_operations_struct."
+
+
+@dataclass(slots=True)
+class Recursions(Beliefs):
+    """Ways of one tree that lead from a lock to itself."""
+
+    def taken_again(self, leg: Leg, held: int, target: int) -> bool:
+        """Whether the lock that a leg takes is the one it holds, and not only read both times."""
+        return (
+            (not held & target & READ or bool(self.read_again(leg)))
+            and not (held | target) & NESTED
+            and self.kind_of(leg) != "semaphore"  # a count; others may raise it
+            and not self._comes_round(leg)
+            and (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
+        )
+
+    def points_back(self, leg: Leg) -> bool:
+        """Whether a leg ends in a pointer that its own file sets to the lock it holds."""
+        taken = self.taken(leg)
+        return (
+            self.limits.asked
+            and taken is not None
+            and taken.kind == self.kind_of(leg)
+            and not taken.nested
+            and self.cost(leg) <= self.limits.cycle
+            and bool(self.view.registrations(f"{POINTER} {leg.target}"))
+            and points_to(self.view, leg.target, leg.held, self.spot(leg.holder)[0])
+        )
+
+    def _comes_round(self, leg: Leg) -> bool:
+        """Whether it is one call that takes the lock twice, the second time round a loop.
+
+        Such loops remember that they hold it, in ways that are not all understood.
+        """
+        taken, action = self.taken(leg), self.action(leg)
+        if leg.path or taken is None or action is None:
+            return False
+        if taken.line != action.line:
+            return False
+        text = self.view.lines(self.spot(leg.function)[0])[action.line - 1]
+        return text.count(f"{action.call}(") <= 1
+
+    def _comes_by(self, leg: Leg) -> bool:
+        """Whether plain calls come to take the very lock that is held."""
+        return self.cost(leg) <= self.limits.cycle and same_object(self.view, leg)
+
+    def _comes_back(self, leg: Leg) -> bool:
+        """Whether a call through a struct comes back to the file that holds the lock.
+
+        What a driver asks of its framework under its own lock, and its callback takes
+        that lock: the same one, unless the driver handles two objects at once; to its
+        directory, or by an inline of its header, if somebody speaks of such things.  A
+        lock that is a variable is the same wherever its callback takes it.  A fault on
+        user memory comes back to the file system whose file is mapped there.
+        """
+        variable = not leg.held.startswith("struct ")
+        if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
+            return False
+        actor = self.view.function(leg.path[-1])
+        if actor is None:
+            return False
+        home = self.spot(leg.holder)[0]
+        if any(self.view.callable_name(number).startswith(_FAULT) for number in leg.path):
+            return related(directory_of(actor.file), directory_of(home))
+        if variable or (self.limits.asked and actor.file.endswith(".h")):
+            actor = self._called_back(leg) or actor
+        if self.limits.asked:
+            return directory_of(actor.file) == directory_of(home)
+        return actor.file == home
+
+    def _called_back(self, leg: Leg) -> FunctionRef | None:
+        """What the last call through a struct on a leg runs."""
+        refs = list(map(self.view.function, leg.path))
+        return next((ref for before, ref in reversed([*pairwise(refs)]) if before is None), None)
