@@ -104,7 +104,8 @@ class Calls:
         """After an assignment, a held lock that was named by the variable has no name left.
 
         After ``d = next`` what was ``next->lock`` is called ``d->lock``, as the code
-        that walks a list hand over hand does.
+        that walks a list hand over hand does; but not after ``data = next``, if that is
+        of no type that has a lock.
         """
         target = event.result
         if not target.isidentifier():
@@ -120,7 +121,9 @@ class Calls:
                 cls = lock.cls or self._class_of(lock.lock)
                 new = msgspec.structs.replace(lock, lock=f"{lock.lock}@{event.line}", cls=cls)
             elif source and words[:1] == [source]:
-                new = msgspec.structs.replace(lock, lock=target + lock.lock[len(source) :])
+                name = target + lock.lock[len(source) :]
+                if self._class_of(name) or not self._class_of(lock.lock):
+                    new = msgspec.structs.replace(lock, lock=name)
             held.setdefault((new.lock, new.mode), new)
         after = tuple(held.values())
         return state.holding(*after)

@@ -44,7 +44,7 @@ from reviewbot.locking.source import (
     without_comments,
 )
 
-VERSION = 6
+VERSION = 7
 """Of the meaning and form of facts; a cache of another version is not read."""
 
 

@@ -77,6 +77,8 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
     for number, action in enumerate(detail.actions):
         if action.kind not in _SPINNING or not action.blocks or action.node in seen:
             continue
+        if action.node.endswith("()"):  # whatever lock a function returns is no class
+            continue
         closed = _closed(edges.view, detail, number, action)
         closing = _interrupter(edges, function, action, closed)
         if closing:

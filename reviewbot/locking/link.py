@@ -248,7 +248,10 @@ class _FileLinker:
         actions.setdefault(action, len(actions))
 
     def _is_excepted(self, primitive: Primitive) -> bool:
-        """Whether the file makes the call with which another does not sleep."""
+        """Whether a call does not sleep in this file: by what it calls, or does not."""
+        given = primitive.given
+        if given and not any(name.endswith(given) for name in self._called_names):
+            return True  # devm_pm_runtime_enable() enables, too
         return bool(primitive.unless) and primitive.unless in self._called_names
 
     @cached_property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reviewbot.locking.source import blank, matching_paren, without_attributes
 
-_FOR_EACH = re.compile(rb"\b(\w*for_each\w*|\w+_foreach\w*)(?=\s*\()")
+_LOOP = re.compile(rb"\b(\w*for_each\w*|\w+_foreach\w*|for_[a-z]\w*)(?=\s*\()")
 _SCOPED = re.compile(rb"\b(scoped_guard|scoped_cond_guard|scoped_class)(?=\s*\()")
 _SCOPED_FAIL = re.compile(rb"(scoped_cond_guard\s*\(\s*\w+\s*,)([^,;{}]*)(,)")
 _STRUCT_ARGUMENT = re.compile(rb",\s*(?:struct|union|enum)(?=\s+\w+(?:\s*\**)\s*[,)])")
@@ -28,7 +28,7 @@ class Palatable:
 
     code: bytes
     loops: frozenset[int]
-    """``for_each`` macros that now read ``while``."""
+    """``for_each`` macros and their kin that now read ``while``."""
     scoped: frozenset[int]
     """``scoped_guard`` and its kin that now read ``while``."""
 
@@ -100,7 +100,7 @@ def palatable(text: bytes) -> Palatable:
             return b"while".ljust(len(match[0]))
 
         text = _SCOPED.sub(scope, text)
-    if b"for_each" in text or b"foreach" in text:
+    if b"for_" in text or b"foreach" in text:
 
         def loop(match: re.Match[bytes]) -> bytes:
             if not _opens_loop(text, match.end()):
@@ -108,7 +108,7 @@ def palatable(text: bytes) -> Palatable:
             loops.add(match.start())
             return b"while".ljust(len(match[0]))
 
-        text = _FOR_EACH.sub(loop, text)
+        text = _LOOP.sub(loop, text)
     return Palatable(text, frozenset(loops), frozenset(scoped))
 
 

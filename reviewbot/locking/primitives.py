@@ -85,6 +85,7 @@ class Primitive:
     drops: int = NONE
     calls: tuple[str, ...] = ()
     unless: str = ""
+    given: str = ""
 
     @property
     def acquires(self) -> bool:
@@ -180,7 +181,7 @@ _KEYS = {
     "object": str, "below": str, "mode": str, "irq": str, "function": int, "thread": int,
     "table": int, "here": bool, "follow": bool, "queue": int, "queue-object": str, "flags": int,
     "fixed-flags": str, "nested": bool, "blocks": bool, "drops": int, "calls": list,
-    "unless": str,
+    "unless": str, "given": str,
 }  # fmt: skip
 
 

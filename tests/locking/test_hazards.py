@@ -726,10 +726,14 @@ void unmirror(struct dev *d)
     assert (comparison.verdict is Verdict.INTRODUCED) == found
 
 
-@pytest.mark.parametrize(("probe", "found"), [("enable", True), ("irq_safe", False)])
+@pytest.mark.parametrize(
+    ("probe", "found"), [(("enable",), True), (("enable", "irq_safe"), False), ((), False)]
+)
 def test_a_driver_may_say_that_it_resumes_without_sleeping(
-    lab: Lab, probe: str, found: bool
+    lab: Lab, probe: tuple[str, ...], found: bool
 ) -> None:
+    """Of what it does not enable nothing is known."""
+    calls = "".join(f"\tpm_runtime_{verb}(c->dev);\n" for verb in probe)
     text = """
 struct chip {
 	spinlock_t lock;
@@ -737,8 +741,7 @@ struct chip {
 };
 void chip_probe(struct chip *c)
 {
-	pm_runtime_%s(c->dev);
-}
+%s}
 void chip_kick(struct chip *c)
 {
 	spin_lock(&c->lock);
@@ -747,7 +750,7 @@ void chip_kick(struct chip *c)
 }
 """
     before, after = (
-        {"drivers/chip.c": (text % probe).replace("@@", body)}
+        {"drivers/chip.c": (text % calls).replace("@@", body)}
         for body in ("\tpm_runtime_get_sync(c->dev);", "\tpm_runtime_get(c->dev);")
     )
     comparison = lab.review(before, after)

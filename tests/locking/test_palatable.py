@@ -34,6 +34,8 @@ def test_what_was_rewritten_is_where_it_is_said(text: bytes) -> None:
         (b"for_each_online_cpu(cpu)\n\tf(cpu);", True),
         (b"xa_for_each (x, i, e)\n{", True),
         (b"x_foreach(a) f();", True),
+        (b"for_all_cpus(cpu)\n\tf(cpu);", True),
+        (b"for_next(x);", False),
         (b"bus_for_each_dev(a, b);", False),
         (b"if (device_for_each_child(a, b, c))", False),
         (b"f(for_each_x(a), b)", False),

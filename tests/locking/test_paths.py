@@ -247,6 +247,37 @@ out:
 	if (wait)
 		mutex_unlock(&d->lock);
 	return 0;""",
+    "a pointer that may be the one whose lock is held": """
+	void *p;
+	mutex_lock(&d->lock);
+	for (n = 0; n < 9; n++) {
+		p = wait ? d : NULL;
+		keep(d, p);
+		if (d->state)
+			goto out;
+	}
+	mutex_unlock(&d->lock);
+	return 0;
+out:
+	mutex_unlock(&d->lock);
+	return -EIO;""",
+    "a loop of a macro of another name": """
+	mutex_lock(&d->lock);
+	for (;;) {
+		if (!d->state)
+			break;
+		mutex_unlock(&d->lock);
+		for_all_tries(d, n) {
+			if (d->busy)
+				continue;
+			g(d);
+		}
+		mutex_lock(&d->lock);
+		if (n)
+			break;
+	}
+	mutex_unlock(&d->lock);
+	return 0;""",
     "one field decides twice": """
 	if (d->busy)
 		mutex_lock(&d->other);
