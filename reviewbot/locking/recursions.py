@@ -12,6 +12,7 @@ from reviewbot.locking.instances import points_to, same_object
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.primitives import builtin
 from reviewbot.locking.symbols import FunctionRef
 
 _FAULT = f"{OPS}struct vm_operations_struct."
@@ -27,6 +28,7 @@ class Recursions(Beliefs):
             (not held & target & READ or bool(self.read_again(leg)))
             and not (held | target) & NESTED
             and self.kind_of(leg) != "semaphore"  # a count; others may raise it
+            and not self._only_regains(leg)
             and not self._comes_round(leg)
             and (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
         )
@@ -43,6 +45,12 @@ class Recursions(Beliefs):
             and bool(self.view.registrations(f"{POINTER} {leg.target}"))
             and points_to(self.view, leg.target, leg.held, self.spot(leg.holder)[0])
         )
+
+    def _only_regains(self, leg: Leg) -> bool:
+        """Whether a leg ends in a wait that gives the lock back, and then takes it again."""
+        action = self.action(leg)
+        primitive = builtin().get(action.call) if action is not None else None
+        return primitive is not None and primitive.drops >= 0
 
     def _comes_round(self, leg: Leg) -> bool:
         """Whether it is one call that takes the lock twice, the second time round a loop.

@@ -1064,6 +1064,46 @@ static const struct rfkill_ops ops = {
     assert lab.review(before, after).verdict is Verdict.CLEAN
 
 
+WAITER = """
+struct sock {
+	struct socket_lock sk_lock;
+};
+static DEFINE_MUTEX(registered);
+static int wait_for_peer(struct sock *sk)
+{
+	return sk_wait_event(sk, &timeo, done(sk), &wait);
+}
+static void end(struct sock *sk)
+{
+@@
+}
+void shut(struct sock *sk)
+{
+	lock_sock(sk);
+	end(sk);
+	release_sock(sk);
+}
+void open(struct sock *sk)
+{
+	lock_sock(sk);
+	mutex_lock(&registered);
+	mutex_unlock(&registered);
+	release_sock(sk);
+}
+"""
+
+
+def test_a_wait_that_gives_its_lock_back_takes_it_again(lab: Lab) -> None:
+    """So it is after what is held meanwhile, but no recursion."""
+    inside = "\tmutex_lock(&registered);\n\twait_for_peer(sk);\n\tmutex_unlock(&registered);"
+    before, after = (
+        {"net/w.c": WAITER.replace("@@", body)} for body in (inside, "\twait_for_peer(sk);")
+    )
+    comparison = lab.review(before, after)
+    assert [hazard.kind for hazard in comparison.hazards] == [HazardKind.LOCK_ORDER_INVERSION]
+    assert comparison.verdict is Verdict.REMOVED
+
+
 CHOICE = """
 struct card {
 	struct mutex lock;
