@@ -46,6 +46,8 @@ MAX_STATES = 48
 """States kept at one block; more are merged by forgetting conditions, and counted."""
 MAX_VISITS = 6000
 """Blocks visited with a new state in one flow, all in all."""
+PATIENCE = 4
+"""Times as many of both where the ways out do not leave the same, and why is asked."""
 
 
 def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[Held] = ()) -> Walk:
@@ -110,11 +112,13 @@ class _Walker(Calls):
             return False
         capped = False
         visits = 0
+        patience = PATIENCE if self._thorough else 1
+        most = MAX_STATES * patience
         seen: list[set[State]] = [set() for _ in self._blocks]
         work: list[tuple[int, State]] = [(0, start)]
         while work:
             visits += 1
-            if visits > MAX_VISITS:
+            if visits > MAX_VISITS * patience:
                 return True
             number, state = work.pop()
             if state.known and not knowledge.bases_of(state.known) <= self._interest.live[number]:
@@ -122,10 +126,10 @@ class _Walker(Calls):
             states = seen[number]
             if state in states:
                 continue
-            if len(states) >= MAX_STATES:
+            if len(states) >= most:
                 capped = True
                 state = state.knowing(NOTHING)
-                if state in states or len(states) >= 2 * MAX_STATES:
+                if state in states or len(states) >= 2 * most:
                     continue
             states.add(state)
             self._at = number
@@ -133,10 +137,10 @@ class _Walker(Calls):
             current = [state]
             for event in block.events:
                 current = self._event(event, current)
-                if len(current) > MAX_STATES:
+                if len(current) > most:
                     capped = True
                     plain = dict.fromkeys(s.knowing(NOTHING) for s in current)
-                    current = list(plain)[:MAX_STATES]
+                    current = list(plain)[:most]
             for after in current:
                 for target, there in self._jump(number, after):
                     again = there.known and (number, target) in self._back

@@ -24,6 +24,8 @@ from reviewbot.locking.symbols import Place
 _TABLE = builtin()
 _NOT_ONES_OWN = CPU_STATES | {"semaphore"}
 """What another context may give back, or what nests."""
+_NESTING = CPU_OBJECTS | {"RCU"}
+"""What a callee may leave entered once more: one unlock does not end it."""
 _FAILURES = frozenset({"false", "NULL", "IRQ_NONE"})
 """Zeros that say that nothing was done: whoever keeps a lock returns something else."""
 _DECLARED = ("__acquires", "__releases", "__cond_acquires")
@@ -115,7 +117,7 @@ def _not_held(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Itera
     for slip in walk.slips:
         place, expression = place_of(slip.lock)
         names = {slip.lock, place.cls}
-        if not _is_sure(place.cls) or place.cls in CPU_OBJECTS or walk.doubtful & names:
+        if not _is_sure(place.cls) or place.cls in _NESTING or walk.doubtful & names:
             continue
         if walk.optional.isdisjoint(names) and asserted.isdisjoint(names):
             yield Imbalance(place.cls, expression, 0, "", slip.line)

@@ -57,6 +57,12 @@ static void put(struct dev *d)
 	mutex_unlock(&d->lock);
 }
 
+static void end(struct dev *d)
+{
+	g(d);
+	rcu_read_unlock();
+}
+
 static int finish(struct dev *d)
 {
 	int ret = submit(d);
@@ -277,6 +283,15 @@ out:
 			break;
 	}
 	mutex_unlock(&d->lock);
+	return 0;""",
+    "a reader of RCU in a reader of RCU": """
+	rcu_read_lock();
+	if (begin(d))
+		goto out;
+	g(d);
+	end(d);
+out:
+	rcu_read_unlock();
 	return 0;""",
     "one field decides twice": """
 	if (d->busy)
