@@ -46,8 +46,6 @@ MAX_STATES = 48
 """States kept at one block; more are merged by forgetting conditions, and counted."""
 MAX_VISITS = 6000
 """Blocks visited with a new state in one flow, all in all."""
-PATIENCE = 4
-"""Times as many of both where the ways out do not leave the same, and why is asked."""
 
 
 def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[Held] = ()) -> Walk:
@@ -112,13 +110,11 @@ class _Walker(Calls):
             return False
         capped = False
         visits = 0
-        patience = PATIENCE if self._thorough else 1
-        most = MAX_STATES * patience
         seen: list[set[State]] = [set() for _ in self._blocks]
         work: list[tuple[int, State]] = [(0, start)]
         while work:
             visits += 1
-            if visits > MAX_VISITS * patience:
+            if visits > MAX_VISITS:
                 return True
             number, state = work.pop()
             if state.known and not knowledge.bases_of(state.known) <= self._interest.live[number]:
@@ -126,10 +122,10 @@ class _Walker(Calls):
             states = seen[number]
             if state in states:
                 continue
-            if len(states) >= most:
+            if len(states) >= MAX_STATES:
                 capped = True
                 state = state.knowing(NOTHING)
-                if state in states or len(states) >= 2 * most:
+                if state in states or len(states) >= 2 * MAX_STATES:
                     continue
             states.add(state)
             self._at = number
@@ -137,10 +133,10 @@ class _Walker(Calls):
             current = [state]
             for event in block.events:
                 current = self._event(event, current)
-                if len(current) > most:
+                if len(current) > MAX_STATES:
                     capped = True
                     plain = dict.fromkeys(s.knowing(NOTHING) for s in current)
-                    current = list(plain)[:most]
+                    current = list(plain)[:MAX_STATES]
             for after in current:
                 for target, there in self._jump(number, after):
                     again = there.known and (number, target) in self._back
