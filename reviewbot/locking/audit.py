@@ -159,7 +159,7 @@ def look(
 
 def rank_of(view: View, finding: Finding) -> Rank:
     """How much there is to doubt in a finding."""
-    legs = (finding.leg, *finding.closing)
+    legs = finding.legs
     files = {finding.site[0], *(file for leg in legs for file in _ends(view, leg))} - {""}
     calls = [view.function(number) for leg in legs for number in leg.path]
     virtual = sum(ref is None for ref in calls)

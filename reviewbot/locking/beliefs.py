@@ -133,8 +133,8 @@ class Beliefs(Ways):
         name, kind = (leg.held, taken.kind) if held & READ else (leg.target, self.kind_of(leg))
         return name if self._is_fair(name, kind) else ""
 
-    def read_again(self, leg: Leg) -> str:
-        """The lock of a leg that reads what it reads already: a writer may wait in between."""
+    def queue_of_readers(self, leg: Leg) -> str:
+        """The lock of a leg that reads what it reads already, if a writer may wait in between."""
         asked = self.limits.asked
         return leg.held if asked and self._is_fair(leg.held, self.kind_of(leg)) else ""
 

@@ -42,7 +42,7 @@ def cycle(shown: Finding, sites: Sequence[SiteState], history: History) -> tuple
     before = [site.before for site in sites if site.before is not None]
     after = [site.after for site in sites if site.after is not None]
     home = first if shown in before else last
-    legs = (shown.leg, *shown.closing)
+    legs = shown.legs
     nodes = _nodes(home, legs)
     edges = [
         Edge(
@@ -123,7 +123,7 @@ def _makers(leg: Leg, here: _Side, there: _Side) -> tuple[str, ...]:
 
 def _alike(leg: Leg, findings: Iterable[Finding]) -> list[Leg]:
     """The ways from the same held to the same awaited node."""
-    ways = (way for finding in findings for way in (finding.leg, *finding.closing))
+    ways = (way for finding in findings for way in finding.legs)
     ends = (leg.held, leg.target)
     return list(dict.fromkeys(w for w in ways if (w.held, w.target) == ends))[:_MAX_LEGS]
 

@@ -92,9 +92,8 @@ class Feasibility:
         ref = self.view.function(number)
         if ref is None or ref.macro:
             return None
-        text = "\n" * (ref.line - 1) + self.view.text_of(
-            number
-        )  # for the lines to be those of the file
+        # with empty lines before it, for its own to have the numbers of the file
+        text = "\n" * (ref.line - 1) + self.view.text_of(number)
         facts = read_facts(text.encode("latin-1", "replace"), frozenset(_CALLED.findall(text)))
         return next((f for f in facts.functions if f.name == ref.name and f.flows), None)
 

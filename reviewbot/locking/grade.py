@@ -47,7 +47,7 @@ def _is_pool(finding: Finding) -> bool:
 
 def _virtual(view: View, finding: Finding) -> list[int]:
     """The calls through a struct that a hazard's proof needs."""
-    numbers = [n for leg in (finding.leg, *finding.closing) for n in leg.path]
+    numbers = [n for leg in finding.legs for n in leg.path]
     return [number for number in dict.fromkeys(numbers) if view.function(number) is None]
 
 

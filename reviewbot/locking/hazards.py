@@ -83,7 +83,7 @@ class Finder(Recursions):
         if detail is None:
             return
         yield from self._imbalances(function, detail)
-        yield from inversions(self, function)
+        yield from self._inversions(function)
         for use in detail.uses:
             for taken in use.held:
                 for target, path, flags in self.targets(detail, use):
@@ -137,9 +137,18 @@ class Finder(Recursions):
         return list(self._close(leg, held, action_bits(action)))
 
     def _close(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
-        """The hazards that the edge of *leg* is part of."""
-        if self.drops(leg) or not self.possible(leg):
-            return
+        """The hazards that the edge of *leg* is part of, of those that one kernel can have."""
+        if not self.drops(leg) and self.possible(leg):
+            for finding in self._cycles(leg, held, target):
+                if self.possible(*finding.legs):
+                    yield finding
+
+    def _inversions(self, function: int) -> Iterator[Finding]:
+        for finding in inversions(self, function):
+            if self.possible(*finding.legs):
+                yield finding
+
+    def _cycles(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         if held & IN_ATOMIC and target & SLEEPS and self._near(leg):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
         if leg.target == SLEEP or leg.held.endswith("()") or leg.target.endswith("()"):
@@ -212,7 +221,7 @@ class Finder(Recursions):
         elif what:
             yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif self.taken_again(leg, held, target):
-            readers = self.read_again(leg) if held & target & READ else ""
+            readers = self.queue_of_readers(leg) if held & target & READ else ""
             yield replace(self._finding(HazardKind.RECURSIVE_LOCK, leg, ()), readers=readers)
 
     def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
@@ -368,7 +377,7 @@ class Finder(Recursions):
         """The hazard *key* of a lock that an interrupt comes to take, at a function."""
         for ref in self.view.functions_in(site[0]):
             if ref.name == site[1]:
-                for finding in inversions(self, ref.id):
+                for finding in self._inversions(ref.id):
                     if finding.key == key:
                         return finding
         return None

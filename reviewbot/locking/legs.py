@@ -57,5 +57,10 @@ class Finding:
     """The lock that both sides take for reading: a writer has to wait in between."""
 
     @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The edge at the site, and what leads back from it."""
+        return self.leg, *self.closing
+
+    @property
     def key(self) -> tuple[HazardKind, frozenset[str]]:
         return self.kind, frozenset(self.classes)

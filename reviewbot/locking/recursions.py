@@ -25,7 +25,7 @@ class Recursions(Beliefs):
     def taken_again(self, leg: Leg, held: int, target: int) -> bool:
         """Whether the lock that a leg takes is the one it holds, and not only read both times."""
         return (
-            (not held & target & READ or bool(self.read_again(leg)))
+            (not held & target & READ or bool(self.queue_of_readers(leg)))
             and not (held | target) & NESTED
             and self.kind_of(leg) != "semaphore"  # a count; others may raise it
             and not self._only_regains(leg)
@@ -75,8 +75,8 @@ class Recursions(Beliefs):
         What a driver asks of its framework under its own lock, and its callback takes
         that lock: the same one, unless the driver handles two objects at once; to its
         directory, or by an inline of its header, if somebody speaks of such things.  A
-        lock that is a variable is the same wherever its callback takes it.  A fault on
-        user memory comes back to the file system whose file is mapped there.
+        lock that is a variable is the same wherever the file's callback takes it.  A fault
+        on user memory comes back to the file system whose file is mapped there.
         """
         variable = not leg.held.startswith("struct ")
         if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
@@ -87,11 +87,13 @@ class Recursions(Beliefs):
         home = self.spot(leg.holder)[0]
         if any(self.view.callable_name(number).startswith(_FAULT) for number in leg.path):
             return related(directory_of(actor.file), directory_of(home))
-        if variable or (self.limits.asked and actor.file.endswith(".h")):
-            actor = self._called_back(leg) or actor
+        files = {actor.file}
+        called = self._called_back(leg)
+        if called and (variable or (self.limits.asked and actor.file.endswith(".h"))):
+            files.add(called.file)
         if self.limits.asked:
-            return directory_of(actor.file) == directory_of(home)
-        return actor.file == home
+            return directory_of(home) in map(directory_of, files)
+        return home in files
 
     def _called_back(self, leg: Leg) -> FunctionRef | None:
         """What the last call through a struct on a leg runs."""
