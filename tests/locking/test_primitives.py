@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ from tests.locking.support import Kernel, facts_of_text
 
 KINDS = SLEEPING | READERS | ATOMIC
 ENTRIES = sorted(builtin().values(), key=lambda entry: entry.name)
+_WORD = re.compile(rb"\w+")
+
+
+def _names(words: dict[str, set[bytes]], entry: Primitive) -> bool:
+    return entry.name.encode() in words.get(entry.header, ())
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -110,15 +116,17 @@ def test_what_waits_for_nothing_has_no_entry_that_waits(name: str) -> None:
 
 
 @pytest.mark.kernel
-def test_a_header_of_the_real_kernel_declares_each(kernel_tree: Path) -> None:
-    """Names that 6.12 has are declared in, or below, the directory the entry says."""
-    missing = [
-        entry.name
-        for entry in ENTRIES
-        if not (kernel_tree / "include" / entry.header).is_file()
-        and not entry.header.endswith("cpuhplock.h")
-    ]
-    assert missing == []
+def test_the_header_of_the_real_kernel_declares_each(kernel_tree: Path) -> None:
+    """Names that 6.12 has no more, or not yet, are in none of its headers."""
+    include = kernel_tree / "include"
+    words = {
+        str(path.relative_to(include)): set(_WORD.findall(path.read_bytes()))
+        for path in include.rglob("*.h")
+    }
+    missing = [entry for entry in ENTRIES if not _names(words, entry)]
+    other = {name for known in words.values() for name in known}
+    assert [entry.name for entry in missing if entry.name.encode() in other] == []
+    assert len(missing) < len(ENTRIES) / 20
 
 
 # ---- a user's entries ----
