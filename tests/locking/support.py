@@ -26,7 +26,7 @@ from reviewbot.locking.flow import Effects, Walk
 from reviewbot.locking.index import Settings, is_source, quiet
 from reviewbot.locking.link import Linker
 from reviewbot.locking.linked import LinkedFile, LinkedFunction
-from reviewbot.locking.model import Comparison, Hazard, HazardKind
+from reviewbot.locking.model import Comparison, Hazard, HazardKind, Verdict
 from reviewbot.locking.primitives import builtin, definer_types
 from reviewbot.locking.symbols import Classifier, MemorySymbols
 from reviewbot.locking.trees import Trees, consult
@@ -34,6 +34,9 @@ from reviewbot.locking.view import View
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names
 
 Files = Mapping[str, str]
+
+CLAIM = "fix a deadlock"
+"""What a series may say of itself: a review of one that does looks further."""
 
 HEADERS: Files = {
     "include/linux/guards.h": """\
@@ -274,6 +277,12 @@ def of_kind(comparison: Comparison, kind: HazardKind) -> Hazard:
     found = [hazard for hazard in comparison.hazards if hazard.kind is kind]
     assert len(found) == 1, (kind, brief(comparison))
     return found[0]
+
+
+def removed(comparison: Comparison, kind: HazardKind) -> Hazard:
+    """The one hazard of a kind, if its removal is all that a review has to say."""
+    assert comparison.verdict is Verdict.REMOVED, brief(comparison)
+    return of_kind(comparison, kind)
 
 
 def brief(comparison: Comparison) -> list[tuple[object, ...]]:

@@ -13,9 +13,8 @@ from reviewbot.locking.compare import claims_fix
 from reviewbot.locking.model import ChangeState, Grade, HazardKind, Site, Verdict, hazard_id
 from tests.locking.scenario import DEV, HANDLER, one
 from tests.locking.scenarios import NEAR_MISSES, PLAIN, SCENARIOS
-from tests.locking.support import Files, Lab, Reviews, brief, fresh_lab, kinds, of_kind
+from tests.locking.support import CLAIM, Files, Lab, Reviews, brief, fresh_lab, kinds, of_kind
 
-CLAIM = "fix a deadlock"
 FLUSH_UNDER = "\tmutex_lock(&d->lock);\n\tcancel_work_sync(&d->work);\n\tmutex_unlock(&d->lock);\n"
 FLUSH_AFTER = "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tcancel_work_sync(&d->work);\n"
 

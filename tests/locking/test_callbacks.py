@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What frameworks run under their own locks, and who waits for it to end."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.locking.interrupts import contexts
+from reviewbot.locking.model import HazardKind, Verdict
+from tests.locking.support import CLAIM, Lab, of_kind, removed
+
+HOTPLUG = """
+int cpuhp_setup_state(int state, const char *name, int (*startup)(int), int (*teardown)(int))
+{
+	return store(state, name, startup, teardown);
+}
+"""
+DYING = """
+static DEFINE_MUTEX(pool);
+static int pool_dying(unsigned int cpu)
+{
+	mutex_lock(&pool);
+	mutex_unlock(&pool);
+	return 0;
+}
+int pool_init(void)
+{
+	return cpuhp_setup_state(1, "pool", NULL, pool_dying);
+}
+void pool_resize(void)
+{
+@@
+}
+"""
+
+
+def test_a_function_that_is_handed_to_a_framework_runs_under_its_lock(lab: Lab) -> None:
+    inside = (
+        "\tmutex_lock(&pool);\n\tcpus_read_lock();\n\tcpus_read_unlock();\n\tmutex_unlock(&pool);"
+    )
+    outside = (
+        "\tcpus_read_lock();\n\tmutex_lock(&pool);\n\tmutex_unlock(&pool);\n\tcpus_read_unlock();"
+    )
+    before, after = (
+        {"kernel/cpu.c": HOTPLUG, "lib/pool.c": DYING.replace("@@", body)}
+        for body in (inside, outside)
+    )
+    hazard = removed(lab.review(before, after), HazardKind.LOCK_ORDER_INVERSION)
+    assert set(hazard.classes) == {"lib/pool.c:pool", "cpu_hotplug_lock"}
+    with lab.views(before) as (view,):
+        dying = next(r for r in view.functions_in("lib/pool.c") if r.name == "pool_dying")
+        assert not contexts(view, dying.id)  # with interrupts on or off, by when it is called
+
+
+def test_a_callback_under_a_frameworks_spinlock_must_not_sleep(lab: Lab) -> None:
+    text = """
+struct input_dev {
+	spinlock_t event_lock;
+	int (*event)(struct input_dev *dev, unsigned int type);
+};
+static int beep(struct input_dev *dev, unsigned int type)
+{
+	@@;
+	return 0;
+}
+void probe(struct input_dev *dev)
+{
+	dev->event = beep;
+}
+"""
+    comparison = lab.review(
+        {"drivers/beep.c": text.replace("@@", "msleep(1)")},
+        {"drivers/beep.c": text.replace("@@", "schedule_work(&work)")},
+    )
+    hazard = removed(comparison, HazardKind.SLEEP_IN_ATOMIC)
+    assert hazard.classes == ("struct input_dev.event_lock",)
+
+
+RTNL = """
+static DEFINE_MUTEX(rtnl_mutex);
+void rtnl_lock(void)
+{
+	mutex_lock(&rtnl_mutex);
+}
+void rtnl_unlock(void)
+{
+	mutex_unlock(&rtnl_mutex);
+}
+"""
+LISTENER = """
+struct listener {
+	struct mutex lock;
+	struct notifier_block nb;
+};
+static DEFINE_MUTEX(list);
+static int heard(struct notifier_block *nb, unsigned long event, void *data)
+{
+	mutex_lock(&list);
+	mutex_unlock(&list);
+	return 0;
+}
+static struct notifier_block block = {
+	.notifier_call = heard,
+};
+int listen(struct listener *l)
+{
+@@
+}
+void empty(struct listener *l)
+{
+##
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "registering",
+    [
+        "\treturn register_netdevice_notifier(&block);",
+        "\tl->nb.notifier_call = heard;\n\treturn register_netdevice_notifier(&l->nb);",
+    ],
+    ids=["written down", "filled in"],
+)
+def test_a_notifier_runs_under_the_lock_of_its_chain(lab: Lab, registering: str) -> None:
+    inside = "\tmutex_lock(&list);\n\trtnl_lock();\n\trtnl_unlock();\n\tmutex_unlock(&list);"
+    outside = "\trtnl_lock();\n\tmutex_lock(&list);\n\tmutex_unlock(&list);\n\trtnl_unlock();"
+    listener = LISTENER.replace("@@", registering)
+    before, after = (
+        {"net/core/rtnetlink.c": RTNL, "net/l.c": listener.replace("##", body)}
+        for body in (inside, outside)
+    )
+    hazard = removed(lab.review(before, after), HazardKind.LOCK_ORDER_INVERSION)
+    assert set(hazard.classes) == {"net/l.c:list", "net/core/rtnetlink.c:rtnl_mutex"}
+
+
+@pytest.mark.parametrize("block", ["block", "l->nb"], ids=["written down", "filled in"])
+def test_who_leaves_a_chain_waits_for_the_notifier(lab: Lab, block: str) -> None:
+    chain = """
+static BLOCKING_NOTIFIER_HEAD(chain);
+int leave(struct notifier_block *nb)
+{
+	return blocking_notifier_chain_unregister(&chain, nb);
+}
+"""
+    listener = LISTENER.replace("@@", "\tl->nb.notifier_call = heard;\n\treturn 0;")
+    inside = f"\tmutex_lock(&list);\n\tleave(&{block});\n\tmutex_unlock(&list);"
+    outside = f"\tmutex_lock(&list);\n\tmutex_unlock(&list);\n\tleave(&{block});"
+    before, after = (
+        {"net/chain.c": chain, "net/l.c": listener.replace("##", body)}
+        for body in (inside, outside)
+    )
+    hazard = removed(lab.review(before, after, claim=CLAIM), HazardKind.FLUSH_CYCLE)
+    assert hazard.classes[0] == "net/l.c:list"
+    assert hazard.classes[1].startswith("notifier ")
+
+
+def test_resuming_a_device_runs_its_driver(lab: Lab) -> None:
+    text = """
+static int chip_resume(struct device *dev)
+{
+	rtnl_lock();
+	rtnl_unlock();
+	return 0;
+}
+static const struct dev_pm_ops chip_pm = {
+	RUNTIME_PM_OPS(NULL, chip_resume, NULL)
+};
+static int chip_open(struct net_device *dev)
+{
+@@
+	return 0;
+}
+static const struct net_device_ops chip_ops = {
+	.ndo_open = chip_open,
+};
+"""
+    before, after = (
+        {"net/core/rtnetlink.c": RTNL, "drivers/net/chip.c": text.replace("@@", body)}
+        for body in ("\tpm_runtime_get_sync(dev->parent);", "\tpm_runtime_get(dev->parent);")
+    )
+    hazard = removed(lab.review(before, after), HazardKind.RECURSIVE_LOCK)
+    assert hazard.classes == ("net/core/rtnetlink.c:rtnl_mutex",)
+
+
+def test_an_address_list_is_written_where_its_owner_calls(lab: Lab) -> None:
+    text = """
+static int chip_add(struct net_device *dev, const unsigned char *addr)
+{
+	@@;
+	return 0;
+}
+static int chip_remove(struct net_device *dev, const unsigned char *addr)
+{
+	return 0;
+}
+static void chip_rx_mode(struct net_device *dev)
+{
+	__dev_mc_sync(dev, chip_add, chip_remove);
+}
+static const struct net_device_ops chip_ops = {
+	.ndo_set_rx_mode = chip_rx_mode,
+};
+"""
+    comparison = lab.review(
+        {"drivers/net/chip.c": text.replace("@@", "msleep(1)")},
+        {"drivers/net/chip.c": text.replace("@@", "udelay(1)")},
+    )
+    hazard = removed(comparison, HazardKind.SLEEP_IN_ATOMIC)
+    assert hazard.classes == ("struct net_device.addr_list_lock",)
+
+
+def test_a_walker_runs_what_it_is_handed_under_its_own_lock(lab: Lab) -> None:
+    """One that holds nothing hands it over; it is the walker that does."""
+    walker = """
+int table_scan(struct table *t, int (*one)(struct entry *, void *), void *data)
+{
+	struct entry *e;
+	int err = 0;
+
+	spin_lock(&t->lock);
+	for (e = t->first; e && !err; e = e->next)
+		err = one(e, data);
+	spin_unlock(&t->lock);
+	return err;
+}
+void table_drop(struct table *t, struct entry *e)
+{
+	spin_lock(&e->lock);
+	spin_lock(&t->lock);
+	spin_unlock(&t->lock);
+	spin_unlock(&e->lock);
+}
+"""
+    header = """
+struct entry {
+	spinlock_t lock;
+	struct entry *next;
+};
+struct table {
+	spinlock_t lock;
+	struct entry *first;
+};
+"""
+    user = """
+static int look(struct entry *e, void *data)
+{
+@@
+	return 0;
+}
+int look_at_all(struct table *t)
+{
+	return table_scan(t, look, NULL);
+}
+"""
+    before, after = (
+        {"include/linux/table.h": header, "lib/table.c": walker, "lib/user.c": user.replace(*pair)}
+        for pair in (("@@", "\tspin_lock(&e->lock);\n\tspin_unlock(&e->lock);"), ("@@\n", ""))
+    )
+    hazard = removed(lab.review(before, after, claim=CLAIM), HazardKind.LOCK_ORDER_INVERSION)
+    assert set(hazard.classes) == {"struct table.lock", "struct entry.lock"}
+
+
+@pytest.mark.parametrize(
+    ("probe", "found"), [(("enable",), True), (("enable", "irq_safe"), False), ((), False)]
+)
+def test_a_driver_may_say_that_it_resumes_without_sleeping(
+    lab: Lab, probe: tuple[str, ...], found: bool
+) -> None:
+    """Of what it does not enable nothing is known."""
+    calls = "".join(f"\tpm_runtime_{verb}(c->dev);\n" for verb in probe)
+    text = """
+struct chip {
+	spinlock_t lock;
+	struct device *dev;
+};
+void chip_probe(struct chip *c)
+{
+%s}
+void chip_kick(struct chip *c)
+{
+	spin_lock(&c->lock);
+@@
+	spin_unlock(&c->lock);
+}
+"""
+    before, after = (
+        {"drivers/chip.c": (text % calls).replace("@@", body)}
+        for body in ("\tpm_runtime_get_sync(c->dev);", "\tpm_runtime_get(c->dev);")
+    )
+    comparison = lab.review(before, after)
+    assert [h.kind for h in comparison.hazards] == [HazardKind.SLEEP_IN_ATOMIC] * found
+
+
+@pytest.mark.parametrize("claim", [CLAIM, ""])
+def test_a_callback_that_sleeps_in_a_reader_of_rcu(lab: Lab, claim: str) -> None:
+    text = """
+struct box;
+struct box_ops {
+	void (*put)(struct box *b);
+};
+struct box {
+	const struct box_ops *ops;
+};
+static void slow_put(struct box *b)
+{
+	@@;
+}
+static const struct box_ops slow = {
+	.put = slow_put,
+};
+void walk(struct box *b)
+{
+	rcu_read_lock();
+	b->ops->put(b);
+	rcu_read_unlock();
+}
+"""
+    before, after = ({"lib/box.c": text.replace("@@", call)} for call in ("msleep(1)", "udelay(1)"))
+    comparison = lab.review(before, after, claim=claim)
+    assert comparison.verdict is (Verdict.REMOVED if claim else Verdict.CLEAN)
+
+
+ATTRIBUTE = """
+struct box {
+	struct mutex lock;
+	struct work_struct work;
+	struct device dev;
+	struct device_attribute shown;
+};
+static ssize_t box_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct box *b = container_of(dev, struct box, dev);
+	mutex_lock(&b->lock);
+	mutex_unlock(&b->lock);
+	return 0;
+}
+static ssize_t box_read(struct file *f, struct kobject *k, struct bin_attribute *a, char *buf)
+{
+	struct box *b = container_of(k, struct box, dev.kobj);
+	mutex_lock(&b->lock);
+	mutex_unlock(&b->lock);
+	return 0;
+}
+@@
+static void box_gone(struct work_struct *w)
+{
+	struct box *b = container_of(w, struct box, work);
+	device_del(&b->dev);
+}
+void box_make(struct box *b)
+{
+	INIT_WORK(&b->work, box_gone);
+##
+}
+void box_free(struct box *b)
+{
+	mutex_lock(&b->lock);
+	%s
+	mutex_unlock(&b->lock);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "setting"),
+    [
+        ("", "\tb->shown.show = box_show;"),
+        ("static const struct bin_attribute data = {\n\t.read = box_read,\n};", ""),
+    ],
+    ids=["filled in", "written down"],
+)
+@pytest.mark.parametrize(
+    ("waits", "claim"), [("device_del(&b->dev)", ""), ("flush_work(&b->work)", CLAIM)]
+)
+def test_who_removes_an_attribute_waits_for_its_users(
+    lab: Lab, table: str, setting: str, waits: str, claim: str
+) -> None:
+    """And so does who waits for the work that removes it."""
+    text = ATTRIBUTE.replace("@@", table).replace("##", setting)
+    before, after = ({"drivers/box/box.c": text % body} for body in (f"{waits};", ";"))
+    comparison = lab.review(before, after, claim=claim)
+    assert comparison.verdict is Verdict.REMOVED
+    assert of_kind(comparison, HazardKind.FLUSH_CYCLE).classes[0] == "struct box.lock"

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The same lock taken again: in a callee, by a callback, through a pointer."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.locking.model import ChangeState, Grade, HazardKind, Verdict
+from tests.locking.scenario import one
+from tests.locking.support import CLAIM, Lab, of_kind, removed
+
+FAULT = """
+static int dev_fault(struct vm_fault *vmf)
+{
+	struct dev *d = vmf->vma->vm_private_data;
+
+	mutex_lock(&d->lock);
+	d->dead++;
+	mutex_unlock(&d->lock);
+	return 0;
+}
+
+static const struct vm_operations_struct dev_vm_ops = {
+	.fault = dev_fault,
+};
+
+long dev_read(struct dev *d, char *to, long size)
+{
+	long left = 0;
+
+@@
+	return left;
+}
+"""
+
+
+def test_a_fault_under_the_lock_may_come_back_for_it(lab: Lab) -> None:
+    copy = "\tleft = copy_to_user(to, d->buf, size);\n"
+    hold, release = "\tmutex_lock(&d->lock);\n", "\tmutex_unlock(&d->lock);\n"
+    bad, good = (
+        one(FAULT.replace("@@\n", body)) for body in (hold + copy + release, hold + release + copy)
+    )
+    comparison = lab.review(bad, good, claim=CLAIM)
+    hazard = of_kind(comparison, HazardKind.RECURSIVE_LOCK)
+    assert hazard.state is ChangeState.REMOVED
+    assert hazard.grade is Grade.CONDITIONAL
+    assert hazard.classes == ("struct dev.lock",)
+    (site,) = hazard.sites
+    assert (site.function, site.before and site.before.chain[-1].function) == (
+        "dev_read", "dev_fault",
+    )  # fmt: skip
+
+
+REREAD = """
+static DECLARE_RWSEM(table);
+static void look(void)
+{
+	down_read(&table);
+	up_read(&table);
+}
+void scan(void)
+{
+	down_read(&table);
+@@
+	up_read(&table);
+}
+void change(void)
+{
+	down_write(&table);
+	up_write(&table);
+}
+"""
+
+
+@pytest.mark.parametrize("claim", [CLAIM, ""])
+def test_a_reader_that_reads_again_may_wait_for_a_writer(lab: Lab, claim: str) -> None:
+    """lockdep says so too; a review only of who speaks of such things."""
+    before, after = ({"lib/t.c": REREAD.replace("@@", body)} for body in ("\tlook();", "\t;"))
+    comparison = lab.review(before, after, claim=claim)
+    if not claim:
+        assert comparison.verdict is Verdict.CLEAN
+        return
+    hazard = removed(comparison, HazardKind.RECURSIVE_LOCK)
+    assert hazard.grade is Grade.CONDITIONAL
+    assert "only while a writer waits" in hazard.condition
+
+
+def test_a_lock_that_is_pointed_to_is_taken_again(lab: Lab) -> None:
+    core = """
+void handler_setup(struct handler *h)
+{
+	mutex_lock(h->lock);
+	work();
+	mutex_unlock(h->lock);
+}
+"""
+    header = "struct handler {\n\tstruct mutex *lock;\n};\nvoid handler_setup(struct handler *h);\n"
+    sensor = """
+struct sensor {
+	struct mutex mutex;
+	struct handler controls;
+};
+void sensor_probe(struct sensor *s)
+{
+	s->controls.lock = &s->%s;
+}
+void sensor_start(struct sensor *s)
+{
+	mutex_lock(&s->mutex);
+	@@
+	mutex_unlock(&s->mutex);
+}
+"""
+    for kept, verdict in (("mutex", Verdict.REMOVED), ("other", Verdict.CLEAN)):
+        before, after = (
+            {
+                "include/linux/handler.h": header,
+                "lib/handler.c": core,
+                "drivers/sensor.c": (sensor % kept).replace("@@", body),
+            }
+            for body in ("handler_setup(&s->controls);", ";")
+        )
+        comparison = lab.review(before, after, claim=CLAIM)
+        assert comparison.verdict is verdict
+        if verdict is Verdict.REMOVED:
+            hazard = of_kind(comparison, HazardKind.RECURSIVE_LOCK)
+            assert hazard.classes == ("struct sensor.mutex", "struct handler.lock")
+            assert hazard.grade is Grade.CONDITIONAL
+            assert "struct handler.lock" in hazard.condition
+
+
+WAITER = """
+struct sock {
+	struct socket_lock sk_lock;
+};
+static DEFINE_MUTEX(registered);
+static int wait_for_peer(struct sock *sk)
+{
+	return sk_wait_event(sk, &timeo, done(sk), &wait);
+}
+static void end(struct sock *sk)
+{
+@@
+}
+void shut(struct sock *sk)
+{
+	lock_sock(sk);
+	end(sk);
+	release_sock(sk);
+}
+void open(struct sock *sk)
+{
+	lock_sock(sk);
+	mutex_lock(&registered);
+	mutex_unlock(&registered);
+	release_sock(sk);
+}
+"""
+
+
+def test_a_wait_that_gives_its_lock_back_takes_it_again(lab: Lab) -> None:
+    """So it is after what is held meanwhile, but no recursion."""
+    inside = "\tmutex_lock(&registered);\n\twait_for_peer(sk);\n\tmutex_unlock(&registered);"
+    before, after = (
+        {"net/w.c": WAITER.replace("@@", body)} for body in (inside, "\twait_for_peer(sk);")
+    )
+    comparison = lab.review(before, after)
+    assert [hazard.kind for hazard in comparison.hazards] == [HazardKind.LOCK_ORDER_INVERSION]
+    assert comparison.verdict is Verdict.REMOVED
+
+
+TRACERS = """
+DEFINE_MUTEX(tracers);
+void tracer_set(struct tracer *t)
+{
+	mutex_lock(&tracers);
+@@
+	mutex_unlock(&tracers);
+}
+"""
+RESIZE = """
+void tracer_size(struct tracer *t)
+{
+	mutex_lock(&tracers);
+	mutex_unlock(&tracers);
+}
+"""
+OWN = """
+static void own_init(struct tracer *t)
+{
+	tracer_size(t);
+}
+const struct tracer own = {
+	.init = own_init,
+};
+"""
+
+
+@pytest.mark.parametrize(("here", "there"), [(RESIZE, OWN), (OWN, RESIZE)])
+def test_a_callback_comes_back_for_a_lock_that_is_a_variable(
+    lab: Lab, here: str, there: str
+) -> None:
+    """By a call into the file of the lock, or as a function of that file."""
+    header = (
+        "struct tracer {\n\tvoid (*init)(struct tracer *t);\n};\n"
+        "extern struct mutex tracers;\nvoid tracer_size(struct tracer *t);\n"
+    )
+    before, after = (
+        {
+            "include/linux/tracer.h": header,
+            "kernel/tracer.c": TRACERS.replace("@@", body) + here,
+            "kernel/own.c": there,
+        }
+        for body in ("\tt->init(t);", ";")
+    )
+    hazard = removed(lab.review(before, after), HazardKind.RECURSIVE_LOCK)
+    assert hazard.classes == ("tracers",)
