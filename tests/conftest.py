@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -28,6 +29,19 @@ _IN_CI = bool(os.environ.get("CI"))
 # The machine is shared: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("reviewbot", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("reviewbot")
+
+
+# ---- the same under nohup and as a shell's background job ----
+
+
+def pytest_configure() -> None:
+    """Let what a test starts be interrupted, though this process ignores such signals.
+
+    A child inherits what is ignored, but has the default where its parent has a handler.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 # ---- in CI, a skip is a failure ----

@@ -165,9 +165,7 @@ def test_the_directory_goes_with_a_signal(numbered: Checkout, number: signal.Sig
         "    print('ready', flush=True)\n"
         "    time.sleep(60)\n"
     )
-    # under nohup a hangup is ignored, and a child inherits that
-    default = ["env", "--default-signal=HUP"]
-    arguments = [*default, sys.executable, "-c", program, str(numbered.path)]
+    arguments = [sys.executable, "-c", program, str(numbered.path)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
