@@ -8,6 +8,7 @@ leads where it may lead, that two objects are one.
 
 from __future__ import annotations
 
+from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.legs import Finding
 from reviewbot.locking.linked import OPS
 from reviewbot.locking.model import Grade, HazardKind
@@ -24,7 +25,9 @@ def condition(view: View, finding: Finding) -> str:
     parts = [_workers(view, finding.closing[0].held)] if _is_pool(finding) else []
     if finding.kind is HazardKind.RECURSIVE_LOCK and finding.leg.target != finding.leg.held:
         parts.append(f"{finding.leg.target} has to point to the same lock, as the file sets it.")
-    if finding.kind is HazardKind.RECURSIVE_LOCK and _virtual(view, finding):
+    lock = finding.leg.held
+    framework = finding.leg.function == CONTEXT and lock.startswith("struct ")
+    if finding.kind is HazardKind.RECURSIVE_LOCK and (framework or _virtual(view, finding)):
         parts.append("Both are the same lock only if the callback is for the same object.")
     if finding.readers:
         parts.append(

@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from reviewbot.locking.beliefs import Beliefs
-from reviewbot.locking.graph import NESTED, READ
+from reviewbot.locking.graph import CONTEXT, NESTED, READ
 from reviewbot.locking.instances import points_to, same_object
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
@@ -30,7 +32,10 @@ class Recursions(Beliefs):
             and self.kind_of(leg) != "semaphore"  # a count; others may raise it
             and not self._only_regains(leg)
             and not self._comes_round(leg)
-            and (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
+            and (
+                (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
+                or self._asks_its_framework(leg)
+            )
         )
 
     def points_back(self, leg: Leg) -> bool:
@@ -94,6 +99,24 @@ class Recursions(Beliefs):
         if self.limits.asked:
             return directory_of(home) in map(directory_of, files)
         return home in files
+
+    def _asks_its_framework(self, leg: Leg) -> bool:
+        """Whether a callback calls into the framework that runs it, for the lock it is run under.
+
+        The framework's own functions are not for its callbacks; of another object they
+        may be, so this is believed only if somebody speaks of such things.
+        """
+        if not self.limits.asked or leg.function != CONTEXT:
+            return False
+        actor = self.view.function(leg.path[-1])
+        if actor is None or self.cost(leg) > self.limits.interrupt or self._meets_another(leg):
+            return False
+        members = {r.what for r in self.view.registered(leg.path[0]) if r.node == leg.held}
+        numbers = [n for member in members if (n := self.view.callable_number(member)) is not None]
+        callers, _ = self.view.graph.callers(np.array(numbers, np.int32))
+        framework = {directory_of(self.spot(caller)[0]) for caller in callers.tolist()}
+        own = directory_of(self.spot(leg.holder)[0])
+        return directory_of(actor.file) in framework - {own}
 
     def _called_back(self, leg: Leg) -> FunctionRef | None:
         """What the last call through a struct on a leg runs."""
