@@ -37,13 +37,14 @@ from pathlib import Path
 from reviewbot.errors import ReviewbotError
 from reviewbot.kernel import git
 from reviewbot.kernel.repository import Repository, Scratch
+from reviewbot.locking.classes import Classifier
 from reviewbot.locking.compare import compare
-from reviewbot.locking.facts import Function, read_facts
+from reviewbot.locking.facts import Function
 from reviewbot.locking.index import Settings, sources
 from reviewbot.locking.model import ChangeState, Comparison, HazardKind
 from reviewbot.locking.names import lock_expression
 from reviewbot.locking.primitives import builtin
-from reviewbot.locking.symbols import Classifier
+from reviewbot.locking.reading import read_facts
 from reviewbot.locking.trees import Trees
 from reviewbot.locking.view import View
 

@@ -33,9 +33,9 @@ from pathlib import Path
 from bench.processes import Run, run
 from reviewbot.kernel.repository import Repository
 from reviewbot.locking import body
-from reviewbot.locking.facts import read_facts
 from reviewbot.locking.index import sources
 from reviewbot.locking.primitives import builtin
+from reviewbot.locking.reading import read_facts
 
 MB = 1 << 20
 RULE = """\

@@ -28,8 +28,8 @@ from reviewbot.errors import ExitStatus, ReviewbotError, UsageError
 from reviewbot.kernel.locate import locate
 from reviewbot.kernel.repository import Repository
 from reviewbot.locking import frameworks, inspect
-from reviewbot.locking.facts import read_facts
 from reviewbot.locking.inspect import LockReport
+from reviewbot.locking.reading import read_facts
 from reviewbot.locking.show import facts_text, facts_to_dict, lock_text
 from reviewbot.locking.sightings import remember
 from reviewbot.locking.trees import consult, prepare

@@ -15,12 +15,12 @@ from typing import Any
 
 from reviewbot.locking.describe import Describer
 from reviewbot.locking.grade import condition, grade
-from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.model import Evidence, Grade, HazardKind, Scenario, hazard_id
 from reviewbot.locking.orders import CROWD
 from reviewbot.locking.places import directory_of
+from reviewbot.locking.rows import CONTEXT
 from reviewbot.locking.view import View
 
 MAX_SITES = 64

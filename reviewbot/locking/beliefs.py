@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from reviewbot.locking.graph import BLOCKS, CONTEXT, READ
 from reviewbot.locking.instances import is_pointed_to
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
 from reviewbot.locking.primitives import builtin
+from reviewbot.locking.rows import BLOCKS, CONTEXT, READ
 from reviewbot.locking.ways import Ways
 
 FILES = frozenset({"debugfs", "proc", "sysfs"})

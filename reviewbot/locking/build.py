@@ -37,15 +37,7 @@ from reviewbot.locking.chunks import (
 )
 from reviewbot.locking.effects import Effects
 from reviewbot.locking.facts import called_as
-from reviewbot.locking.graph import (
-    Columns,
-    Ids,
-    Numbering,
-    Rows,
-    build_arrays,
-    columns_of,
-    concatenate,
-)
+from reviewbot.locking.graph import build_arrays
 from reviewbot.locking.index import (
     CHUNK,
     Progress,
@@ -59,14 +51,10 @@ from reviewbot.locking.index import (
 from reviewbot.locking.linked import Queue, Queueing, Registration
 from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import definer_types
+from reviewbot.locking.rows import Columns, Ids, Numbering, Rows, columns_of, concatenate
 from reviewbot.locking.store import Content, FileEntry, Store, StoreError
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared
-from reviewbot.locking.wrappers import (
-    ROUNDS,
-    function_refs,
-    is_likely,
-    wrapper_names,
-)
+from reviewbot.locking.wrappers import ROUNDS, function_refs, is_likely, wrapper_names
 
 R = TypeVar("R")
 _KEEP_STORES = 3

@@ -19,10 +19,10 @@ from reviewbot.kernel.objects import ObjectStore
 from reviewbot.locking.cache import FactsCache
 from reviewbot.locking.effects import Effects, Walk
 from reviewbot.locking.facts import FileFacts, callees
-from reviewbot.locking.graph import Ids, Numbering, Rows, collect_file, columns_of
 from reviewbot.locking.index import Settings, complete_facts
 from reviewbot.locking.link import Linker
 from reviewbot.locking.linked import Queue, Queueing, Registration
+from reviewbot.locking.rows import Ids, Numbering, Rows, collect_file, columns_of
 from reviewbot.locking.store import FileEntry
 from reviewbot.locking.symbols import MemorySymbols
 from reviewbot.locking.wrappers import summarize_file

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from reviewbot.locking.graph import CONTEXT, CONTEXTS, SLEEP
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.history import History, SiteState
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.model import Edge, HazardKind, Node
+from reviewbot.locking.rows import CONTEXT, CONTEXTS, SLEEP
 
 _CALLED = {
     "work": "work item", "workqueue": "workqueue", "timer": "timer", "irq": "interrupt handler",

@@ -7,18 +7,11 @@ who waits for what, and the order in which that does not end.
 
 from __future__ import annotations
 
-from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.linked import OPS, Action, Taken
-from reviewbot.locking.model import (
-    Chain,
-    Evidence,
-    HazardKind,
-    Scenario,
-    ScenarioRow,
-    Step,
-)
+from reviewbot.locking.model import Chain, Evidence, HazardKind, Scenario, ScenarioRow, Step
+from reviewbot.locking.rows import CONTEXT
 
 _WORDS = {
     "work": "work item", "irq": "interrupt handler of", "timer": "timer", "hrtimer": "timer",

@@ -15,7 +15,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from reviewbot.locking.graph import (
+from reviewbot.locking.graph import Reach, rows_of
+from reviewbot.locking.legs import Leg, Spot
+from reviewbot.locking.limits import UNASKED, Limits
+from reviewbot.locking.linked import OPS, Action, LinkedFunction, Taken, Use
+from reviewbot.locking.places import directory_of
+from reviewbot.locking.primitives import ATOMIC
+from reviewbot.locking.rows import (
     BLOCKS,
     CONTEXT,
     IN_ATOMIC,
@@ -24,15 +30,8 @@ from reviewbot.locking.graph import (
     SLEEP,
     SLEEPS,
     Ids,
-    Reach,
-    rows_of,
     sleeps,
 )
-from reviewbot.locking.legs import Leg, Spot
-from reviewbot.locking.limits import UNASKED, Limits
-from reviewbot.locking.linked import OPS, Action, LinkedFunction, Taken, Use
-from reviewbot.locking.places import directory_of
-from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.view import View
 
 DEPTH = 7

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from reviewbot.locking import known as knowledge
 from reviewbot.locking.blocks import BRANCH, SWITCH, Block, Event, Flow
 from reviewbot.locking.calls import constant_value
-from reviewbot.locking.facts import Function, read_facts
+from reviewbot.locking.facts import Function
 from reviewbot.locking.known import NOTHING, Knowledge
+from reviewbot.locking.reading import read_facts
 from reviewbot.locking.view import View
 
 Edge = tuple[int, int]

@@ -8,10 +8,10 @@ leads where it may lead, that two objects are one.
 
 from __future__ import annotations
 
-from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.legs import Finding
 from reviewbot.locking.linked import OPS
 from reviewbot.locking.model import Grade, HazardKind
+from reviewbot.locking.rows import CONTEXT
 from reviewbot.locking.view import View
 
 

@@ -15,24 +15,23 @@ from itertools import chain, takewhile
 from reviewbot.locking.beliefs import COMPLETION, FILES
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
-from reviewbot.locking.graph import (
-    CONTEXT,
-    CONTEXTS,
-    FEW_CANDIDATES,
-    IN_ATOMIC,
-    RCU,
-    READ,
-    SLEEP,
-    SLEEPS,
-    rows_of,
-    runs_atomically,
-)
+from reviewbot.locking.graph import FEW_CANDIDATES, rows_of
 from reviewbot.locking.interrupts import inversions, owner_interrupted
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.recursions import Recursions
+from reviewbot.locking.rows import (
+    CONTEXT,
+    CONTEXTS,
+    IN_ATOMIC,
+    RCU,
+    READ,
+    SLEEP,
+    SLEEPS,
+    runs_atomically,
+)
 
 MAX_FILE_COST = 6
 """Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reviewbot.locking.graph import SLEEPS
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.model import ChangeState, HazardKind
 from reviewbot.locking.orders import follows
+from reviewbot.locking.rows import SLEEPS
 from reviewbot.locking.view import View
 
 Key = tuple[HazardKind, frozenset[str]]

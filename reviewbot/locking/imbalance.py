@@ -16,10 +16,10 @@ import msgspec
 
 from reviewbot.locking import known as knowledge
 from reviewbot.locking.body import VOID
+from reviewbot.locking.classes import Place
 from reviewbot.locking.effects import ANY, Exit, Held, Walk
 from reviewbot.locking.facts import Function
 from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES, Role, builtin
-from reviewbot.locking.symbols import Place
 
 _TABLE = builtin()
 _NOT_ONES_OWN = CPU_STATES | {"semaphore"}

@@ -32,8 +32,9 @@ from reviewbot.locking import facts as facts_module
 from reviewbot.locking import frameworks
 from reviewbot.locking import store as store_module
 from reviewbot.locking.cache import FactsCache, decode_head, head_of, pack
-from reviewbot.locking.facts import FileFacts, Head, add_flows, callees, lacks_flow, read_facts
+from reviewbot.locking.facts import FileFacts, Head, callees, lacks_flow
 from reviewbot.locking.primitives import Primitives
+from reviewbot.locking.reading import add_flows, read_facts
 
 LEFT_ASIDE = ("tools/", "Documentation/", "samples/", "scripts/")
 """Directories of a kernel tree that hold no kernel code."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from reviewbot.locking.describe import Describer
-from reviewbot.locking.graph import CONTEXT, rows_of
+from reviewbot.locking.graph import rows_of
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.model import Chain, Step
+from reviewbot.locking.rows import CONTEXT
 from reviewbot.locking.view import View
 
 MAX_ROWS = 400

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 from reviewbot.locking.body import Local
 from reviewbot.locking.expressions import split_arguments
-from reviewbot.locking.facts import parameters
 from reviewbot.locking.flow import substitute
 from reviewbot.locking.legs import Leg
+from reviewbot.locking.mentions import parameters
 from reviewbot.locking.primitives import builtin
 from reviewbot.locking.source import matching_paren
 from reviewbot.locking.view import View

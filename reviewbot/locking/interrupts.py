@@ -17,23 +17,13 @@ import numpy as np
 
 from reviewbot.locking.edges import Edges
 from reviewbot.locking.frameworks import RUNS_IN, Running
-from reviewbot.locking.graph import (
-    BH_OFF,
-    CONTEXT,
-    FEW_CALLERS,
-    IN_ATOMIC,
-    IRQ_OFF,
-    SLEEPS,
-    Ids,
-    masked,
-    rows_of,
-    sleeps,
-)  # fmt: skip
+from reviewbot.locking.graph import FEW_CALLERS, rows_of
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.linked import Action, LinkedFunction, Registration, context_node
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import ATOMIC, SLEEPING
+from reviewbot.locking.rows import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS, Ids, masked, sleeps
 from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.linked import Action
 from reviewbot.locking.model import HazardKind
+from reviewbot.locking.rows import CONTEXT
 
 Spot = tuple[str, str]
 """(file, function)."""

@@ -13,16 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from reviewbot.locking.classes import Classifier
 from reviewbot.locking.facts import FileFacts, Function
-from reviewbot.locking.flow import (
-    Effects,
-    Held,
-    Point,
-    Walk,
-    lock_expression,
-    substitute,
-    walk,
-)
+from reviewbot.locking.flow import Effects, Held, Point, Walk, lock_expression, substitute, walk
 from reviewbot.locking.imbalance import Imbalance, imbalances
 from reviewbot.locking.linked import (
     OPS,
@@ -39,7 +32,7 @@ from reviewbot.locking.naming import FileNames
 from reviewbot.locking.primitives import SLEEPING, Primitive, Primitives, Role
 from reviewbot.locking.registrations import REGISTERING, Registrations
 from reviewbot.locking.summary import summarize, table_effects
-from reviewbot.locking.symbols import Classifier, Symbols, resolve_function
+from reviewbot.locking.symbols import Symbols, resolve_function
 from reviewbot.locking.tables import Tables
 
 _CALLBACK_TAKER = re.compile(

@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from reviewbot.locking.classes import UNKNOWN, Classifier, Place
 from reviewbot.locking.effects import Point
 from reviewbot.locking.facts import Function
 from reviewbot.locking.names import lock_expression
 from reviewbot.locking.primitives import Primitive, Primitives
 from reviewbot.locking.summary import argument_of
-from reviewbot.locking.symbols import UNKNOWN, Classifier, Place, Symbols, resolve_function
+from reviewbot.locking.symbols import Symbols, resolve_function
 
 _CAST = re.compile(r"^\((?:\w+ ?\**)\)")
 

@@ -9,12 +9,12 @@ from itertools import pairwise
 import numpy as np
 
 from reviewbot.locking.beliefs import Beliefs
-from reviewbot.locking.graph import CONTEXT, NESTED, READ
 from reviewbot.locking.instances import points_to, same_object
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import builtin
+from reviewbot.locking.rows import CONTEXT, NESTED, READ
 from reviewbot.locking.symbols import FunctionRef
 
 _FAULT = f"{OPS}struct vm_operations_struct."

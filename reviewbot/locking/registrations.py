@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from reviewbot.locking import frameworks
+from reviewbot.locking.classes import UNKNOWN
 from reviewbot.locking.declarations import Definer
 from reviewbot.locking.effects import Effects, Point
 from reviewbot.locking.facts import FieldSet, FileFacts, Function
@@ -23,7 +24,6 @@ from reviewbot.locking.names import substitute
 from reviewbot.locking.naming import FileNames
 from reviewbot.locking.primitives import NONE, RESULT, Primitive, Role
 from reviewbot.locking.summary import queue_of
-from reviewbot.locking.symbols import UNKNOWN
 
 REGISTERING = frozenset({Role.REGISTER, Role.SIGNAL, Role.QUEUE, Role.QUEUE_ALLOC})
 """Roles of the calls that :meth:`Registrations.note` takes in."""

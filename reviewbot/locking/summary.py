@@ -20,6 +20,7 @@ import msgspec
 
 from reviewbot.locking import known as knowledge
 from reviewbot.locking.body import VOID
+from reviewbot.locking.classes import UNKNOWN, Place
 from reviewbot.locking.effects import (
     ANY,
     SIGNS,
@@ -37,7 +38,6 @@ from reviewbot.locking.effects import (
 from reviewbot.locking.facts import Function
 from reviewbot.locking.names import lock_expression, substitute
 from reviewbot.locking.primitives import CPU_OBJECTS, NONE, RESULT, Primitive, Primitives, Role
-from reviewbot.locking.symbols import UNKNOWN, Place
 
 MAX_EFFECTS = 6
 """A function that leaves more locks changed is no wrapper but a part of its caller."""

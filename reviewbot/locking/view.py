@@ -17,21 +17,12 @@ import numpy as np
 
 from reviewbot.locking.effects import Walk
 from reviewbot.locking.facts import FileFacts
-from reviewbot.locking.graph import (
-    CONTEXTS,
-    Arrays,
-    Graph,
-    Ids,
-    Numbering,
-    Rows,
-    build_arrays,
-    collect_file,
-    columns_of,
-)
+from reviewbot.locking.graph import Arrays, Graph, build_arrays
 from reviewbot.locking.link import Linker
 from reviewbot.locking.linked import LinkedFunction, Queue, Queueing, Registration
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import Primitives, definer_types
+from reviewbot.locking.rows import CONTEXTS, Ids, Numbering, Rows, collect_file, columns_of
 from reviewbot.locking.source import split_directives, without_comments
 from reviewbot.locking.store import Store
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, is_shared

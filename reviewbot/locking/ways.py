@@ -9,9 +9,10 @@ from itertools import pairwise
 
 from reviewbot.locking.edges import DEPTH, Edges
 from reviewbot.locking.feasible import NOWHERE, Edge, Feasibility
-from reviewbot.locking.graph import BLOCKS, SLEEP, rows_of
+from reviewbot.locking.graph import rows_of
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import Taken
+from reviewbot.locking.rows import BLOCKS, SLEEP
 
 MAX_DETOURS = 3
 """Calls that constant arguments bar, around which another way is looked for."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from reviewbot.locking.classes import Classifier
 from reviewbot.locking.effects import Effects, Walk
 from reviewbot.locking.facts import (
     FileFacts,
@@ -19,13 +20,7 @@ from reviewbot.locking.facts import (
     speaks_of_locks,
 )
 from reviewbot.locking.link import Linker
-from reviewbot.locking.symbols import (
-    Classifier,
-    FunctionRef,
-    StructRef,
-    Symbols,
-    VariableRef,
-)
+from reviewbot.locking.symbols import FunctionRef, StructRef, Symbols, VariableRef
 
 ROUNDS = 16
 """How deep wrappers of wrappers are followed."""

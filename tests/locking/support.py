@@ -20,15 +20,17 @@ from types import MappingProxyType
 import msgspec
 
 from reviewbot.kernel.objects import ObjectStore
+from reviewbot.locking.classes import Classifier
 from reviewbot.locking.compare import compare
-from reviewbot.locking.facts import FileFacts, Function, lacks_flow, read_facts
+from reviewbot.locking.facts import FileFacts, Function, lacks_flow
 from reviewbot.locking.flow import Effects, Walk
 from reviewbot.locking.index import Settings, is_source, quiet
 from reviewbot.locking.link import Linker
 from reviewbot.locking.linked import LinkedFile, LinkedFunction
 from reviewbot.locking.model import Comparison, Hazard, HazardKind, Verdict
 from reviewbot.locking.primitives import builtin, definer_types
-from reviewbot.locking.symbols import Classifier, MemorySymbols
+from reviewbot.locking.reading import read_facts
+from reviewbot.locking.symbols import MemorySymbols
 from reviewbot.locking.trees import Trees, consult
 from reviewbot.locking.view import View
 from reviewbot.locking.wrappers import ROUNDS, function_refs, summarize_file, wrapper_names

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from reviewbot.locking.edges import ELSEWHERE, IN_DIRECTORY, IN_FILE, THROUGH_STRUCT, Edges
-from reviewbot.locking.graph import CONTEXT
 from reviewbot.locking.legs import Leg
+from reviewbot.locking.rows import CONTEXT
 from reviewbot.locking.view import View
 from tests.locking.scenario import DEV, HANDLER
 from tests.locking.support import Files, Lab

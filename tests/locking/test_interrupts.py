@@ -7,8 +7,8 @@ import pytest
 
 from reviewbot.locking.edges import Edges
 from reviewbot.locking.frameworks import Running
-from reviewbot.locking.graph import BH_OFF, IRQ_OFF, masked
 from reviewbot.locking.interrupts import contexts, inversions, runs_open
+from reviewbot.locking.rows import BH_OFF, IRQ_OFF, masked
 from reviewbot.locking.view import View
 from tests.locking.context_scenarios import BH_LOCK, HARD, IRQ_LOCK, PLAIN_LOCK, SHOW, TIMER
 from tests.locking.scenario import HANDLER, one

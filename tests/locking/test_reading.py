@@ -20,16 +20,15 @@ from reviewbot.locking.facts import (
     FieldSet,
     Function,
     IndirectCall,
-    add_flows,
     called_as,
     callees,
     lacks_flow,
-    parameters,
-    read_facts,
     worth_a_flow,
 )
 from reviewbot.locking.index import is_source
+from reviewbot.locking.mentions import parameters
 from reviewbot.locking.primitives import builtin
+from reviewbot.locking.reading import add_flows, read_facts
 from tests.locking.strategies import TEXTS
 from tests.locking.support import facts_of_text
 
