@@ -326,13 +326,19 @@ class Calls:
         cls = self._class(lock, effect.cls)
         position = self._held_at(state, lock, cls, effect)
         if position is None:
+            slip = Slip(event.line, event.name, lock, cls)
             if self._at not in self._arms.blocks:
-                self._record.unmatched.setdefault(place, Slip(event.line, event.name, lock, cls))
+                self._record.unmatched.setdefault(place, slip)
+            if self._is_over(state, lock):
+                self._record.twice.setdefault(place, slip)
+            else:
+                self._record.once.add(place)
             if any(self._one(name, lock) for name, mode in state.released if mode == effect.mode):
                 return state
             self._record.dropped.add(lock)
             released = state.released | {(lock, effect.mode)}
             return State(state.held, released, state.known, state.done)
+        self._record.once.add(place)
         found = state.held[position]
         held = state.held[:position] + state.held[position + 1 :]
         if found.entry:
@@ -342,8 +348,15 @@ class Calls:
             self._record.matched.add(place)
         names = {found.lock, self._class(found.lock, found.cls)}
         self._record.given_back |= names
+        if found.mode == "write" and found.kind in _EXCLUSIVE:
+            self._record.exclusive.add(found.lock)
         done = state.done | names if self._thorough else state.done
         return State(held, state.released, state.known, done)
+
+    def _is_over(self, state: State, lock: str) -> bool:
+        """Whether a lock that nobody takes twice was taken here on this path, and given back."""
+        given = any(self._one(name, lock) for name, _ in state.released)
+        return lock in state.done & self._record.exclusive and not given
 
     def _one(self, name: str, other: str) -> bool:
         """Whether two names are of one lock: a lock of file scope has its class's name too."""
@@ -381,6 +394,9 @@ class Calls:
             self._record.doubtful |= {lock, self._class(one.lock, one.cls)}
             return unnamed[-1]
         return None
+
+
+_EXCLUSIVE = frozenset({"mutex", "spinlock", "rwlock", "rwsem", "percpu-rwsem"})
 
 
 def _kept(event: Event) -> tuple[str, ...]:

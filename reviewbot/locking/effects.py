@@ -179,7 +179,7 @@ class Exit(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Slip(msgspec.Struct, frozen=True, array_like=True):
-    """A release that finds the function's own lock held on one path and not on another."""
+    """A release of the function's own lock where it is not held: on one path, or once more."""
 
     line: int
     name: str

@@ -96,7 +96,7 @@ def _walk(
         frozenset(record.given_back),
         frozenset(record.optional),
         frozenset(record.doubtful),
-        tuple(slip for key, slip in record.unmatched.items() if key in record.matched),
+        record.slips,
         frozenset(record.dropped),
     )
 

@@ -12,16 +12,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 
+import numpy as np
+
 from reviewbot.locking.beliefs import COMPLETION, FILES
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import FEW_CANDIDATES, rows_of
+from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.interrupts import inversions, owner_interrupted
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.recursions import Recursions
+from reviewbot.locking.releases import ends_for
 from reviewbot.locking.rows import (
     CONTEXT,
     CONTEXTS,
@@ -387,3 +391,16 @@ def _cycle_kind(*waits: str) -> HazardKind:
     if any(what.endswith("-gp") for what in waits):
         return HazardKind.GRACE_PERIOD_CYCLE
     return HazardKind.FLUSH_CYCLE if any(waits) else HazardKind.LOCK_ORDER_INVERSION
+            if imbalance.weak and not self._is_believed(function, imbalance):
+                continue
+    def _is_believed(self, function: int, imbalance: Imbalance) -> bool:
+        """Whether weak evidence of an imbalance counts: callers do not give back what is kept."""
+        if not self.limits.asked:
+            return False
+        if not imbalance.taken:
+            return True
+        callers, _ = self.view.graph.callers(np.array([function], np.int32))
+        known = [n for n in callers.tolist() if self.view.function(n) is not None]
+        kept = (ends_for(self.view, caller, function, imbalance.node) for caller in known)
+        return bool(known) and not any(kept)
+

@@ -21,6 +21,7 @@ from reviewbot.locking.rows import SLEEPS
 from reviewbot.locking.view import View
 
 Key = tuple[HazardKind, frozenset[str]]
+from reviewbot.locking.releases import is_in_doubt, is_out_of_sight
 SiteKey = tuple[Spot, str]
 
 EVERY = 8
@@ -128,6 +129,8 @@ class History:
     def _turn(self, key: Key, state: SiteState) -> int:
         """The patch after which a site is as it is after the series, and not before."""
         low, high = 0, len(self._views) - 1
+        if site.before is None and site.model.imbalance is not None:
+            return is_in_doubt(site.model, before.view)
         while high - low > 1:
             middle = (low + high) // 2 if high - low > EVERY else high - 1
             there = self._at(middle).at(key, state.key, state.model) is not None
@@ -143,30 +146,6 @@ class History:
                 del self._between[next(iter(self._between))]
             self._between[index] = self._snapshot(self._finder(self._views[index]))
         return self._between[index]
-
-
-def is_out_of_sight(finding: Finding, there: View, elsewhere: View) -> bool:
-    """Whether a function only seems not to hold *elsewhere* what a finding has it hold.
-
-    It gives the lock back there and is not seen to take it: by a wrapper that is not understood.
-    """
-    if finding.kind is HazardKind.LOCK_IMBALANCE or finding.leg.function < 0:
-        return False
-    held, site = finding.leg.held, finding.site
-    return _gives_back(elsewhere, site, held) and not _gives_back(there, site, held)
-
-
-def _gives_back(view: View, spot: Spot, cls: str) -> bool:
-    """Whether a function may give back a lock of a class that its callers hold."""
-    field = cls.rpartition(".")[2]
-    for ref in view.functions_in(spot[0]):
-        if ref.name != spot[1] or ref.effects is None:
-            continue
-        names = {effect.cls or effect.lock for effect in ref.effects.releases}
-        names.update(ref.effects.doubts)
-        if any(re.split(r"[=.>]", name)[-1] == field for name in names):
-            return True
-    return False
 
 
 def still_there(model: Finding, snapshot: Snapshot) -> Finding | None:

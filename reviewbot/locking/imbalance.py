@@ -19,11 +19,11 @@ from reviewbot.locking.body import VOID
 from reviewbot.locking.classes import Place
 from reviewbot.locking.effects import ANY, Exit, Held, Walk
 from reviewbot.locking.facts import Function
-from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES, Role, builtin
+from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES, SLEEPING, Role, builtin
 
 _TABLE = builtin()
-_NOT_ONES_OWN = CPU_STATES | {"semaphore"}
-"""What another context may give back, or what nests."""
+_SIGNALS = frozenset({"semaphore"})
+"""What another context may give back."""
 _NESTING = CPU_OBJECTS | {"RCU"}
 """What a callee may leave entered once more: one unlock does not end it."""
 _FAILURES = frozenset({"false", "NULL", "IRQ_NONE"})
@@ -43,17 +43,25 @@ class Imbalance(msgspec.Struct, frozen=True, array_like=True):
     leaves: int
     """Line of the return, 0 for the end of the function; of the unlock for one of what is
     not held."""
+    weak: bool = False
+    """Believed if somebody speaks of such things and, of what is kept, no caller gives it back."""
 
 
 def imbalances(
     function: Function, walk: Walk, place_of: Callable[[str], tuple[Place, str]]
 ) -> Iterable[Imbalance]:
     """The slips of one function; *place_of* gives a lock's class and full expression."""
-    if walk.capped or any(a.startswith(_DECLARED) for a in function.annotations):
+    if any(a.startswith(_DECLARED) for a in function.annotations):
+        return
+    if walk.capped:  # with conditions forgotten on the way
+        slips = _not_held(walk, place_of)
+        yield from (msgspec.structs.replace(slip, weak=True) for slip in slips)
         return
     yield from _forgotten(walk, place_of)
     yield from _not_held(walk, place_of)
     yield from _asserted_and_dropped(walk, place_of)
+    yield from _dropped_untold(walk, place_of)
+    yield from _mistaken(walk, place_of)
 
 
 def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iterable[Imbalance]:
@@ -62,7 +70,7 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
     for variant in {leave.variant for leave in walk.exits}:
         exits = [leave for leave in walk.exits if leave.variant == variant]
         for (lock, mode), held in _own(exits).items():
-            if held.kind in _NOT_ONES_OWN or held.call.endswith("_non_owner"):
+            if held.kind in CPU_STATES or held.call.endswith("_non_owner"):
                 continue
             place, expression = place_of(lock)
             names = {lock, place.cls}
@@ -77,9 +85,12 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
                 if not names.isdisjoint(e.done)
                 and not any(_may_be(h, held, place.cls, place_of) for h in e.held)
             ]
-            for leave in odd_ones(keeping, rest):
-                sure = next(h for h in leave.held if _is(h, lock, mode))
-                yield Imbalance(place.cls, expression, sure.line, sure.call, leave.line)
+            odd = odd_ones(keeping, rest)
+            for leave in keeping:
+                weak = leave not in odd or held.kind in _SIGNALS
+                if leave in odd or (leave.value == "0" and _is_mute(rest)):
+                    sure = next(h for h in leave.held if _is(h, lock, mode))
+                    yield Imbalance(place.cls, expression, sure.line, sure.call, leave.line, weak)
 
 
 def _may_be(
@@ -137,6 +148,55 @@ def _asserted_and_dropped(
         if sure and keeping and all(e.value == "-" for e in dropping):
             for leave in dropping:
                 yield Imbalance(place.cls, expression, 0, "", leave.line)
+
+
+def _dropped_untold(
+    walk: Walk, place_of: Callable[[str], tuple[Place, str]]
+) -> Iterable[Imbalance]:
+    """Ways out on which a lock of the caller's goes, though nothing tells the caller so."""
+    for lock, mode in {pair for leave in walk.exits for pair in leave.released}:
+        place, expression = place_of(lock)
+        names = {lock, place.cls}
+        if not _is_sure(place.cls) or place.cls in _NESTING or walk.doubtful & names:
+            continue
+        if not walk.given_back.isdisjoint(names):
+            continue
+        dropping = [e for e in walk.exits if (lock, mode) in e.released]
+        others = [
+            e for e in walk.exits
+            if e.variant == dropping[0].variant and not any(name == lock for name, _ in e.released)
+        ]  # fmt: skip
+        if len(dropping) > len(others):
+            continue
+        for leave in dropping:
+            if any(_is_same_answer(leave, other) for other in others):
+                yield Imbalance(place.cls, expression, 0, "", leave.line, weak=True)
+
+
+def _is_same_answer(one: Exit, other: Exit) -> bool:
+    """Whether a caller that gets one result cannot know which way out it is of."""
+    alike = one.value == other.value and one.constant == other.constant
+    return alike and one.value != ANY and not _told_by_caller(one, other)
+
+
+def _mistaken(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iterable[Imbalance]:
+    """Ways out that keep the function's own lock and give back one of its caller's instead."""
+    for leave in walk.exits:
+        own = [h for h in leave.held if not (h.entry or h.unsure or "@" in h.lock)]
+        if len(own) != 1 or len(leave.released) != 1 or own[0].kind not in SLEEPING:
+            continue
+        kept, (lock, _) = own[0], leave.released[0]
+        (place, expression), given = place_of(kept.lock), place_of(lock)[0]
+        names = {kept.lock, place.cls, lock, given.cls}
+        if not (_is_sure(place.cls) and _is_sure(given.cls)) or place.cls == given.cls:
+            continue
+        if walk.doubtful.isdisjoint(names) and walk.given_back.isdisjoint(names):
+            yield Imbalance(place.cls, expression, kept.line, kept.call, leave.line, weak=True)
+
+
+def _is_mute(rest: Iterable[Exit]) -> bool:
+    """Whether ways out that give a lock back return what may be a success or an error."""
+    return any(leave.value == ANY for leave in rest)
 
 
 def _is_assertion(held: Held) -> bool:

@@ -42,12 +42,25 @@ class Record:
     released: dict[Event, frozenset[str]] = field(default_factory=dict)
     exits: dict[Exit, None] = field(default_factory=dict)
     given_back: set[str] = field(default_factory=set)
+    exclusive: set[str] = field(default_factory=set)
+    """Those of them that nobody takes twice."""
     optional: set[str] = field(default_factory=set)
     doubtful: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
     matched: set[tuple[int, str, str]] = field(default_factory=set)
     """(line, call, lock) of releases that found the function's own lock held."""
     unmatched: dict[tuple[int, str, str], Slip] = field(default_factory=dict)
+    twice: dict[tuple[int, str, str], Slip] = field(default_factory=dict)
+    """Releases of what the function has taken and given back before, on that path."""
+    once: set[tuple[int, str, str]] = field(default_factory=set)
+    """Those that are not so on every path."""
+
+    @property
+    def slips(self) -> tuple[Slip, ...]:
+        """Releases of the function's own lock where it does not hold it."""
+        here = [slip for key, slip in self.unmatched.items() if key in self.matched]
+        again = [slip for key, slip in self.twice.items() if key not in self.once]
+        return tuple(dict.fromkeys((*here, *again)))
 
     def point(self, event: Event, state: State) -> None:
         held = self.held.setdefault(event, {})

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Locks that are kept, given back twice, or given back for somebody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.locking.model import HazardKind, Verdict
+from tests.locking.scenario import one
+from tests.locking.support import CLAIM, Lab, removed
+
+TWICE = """
+int ring_add(struct dev *d)
+{
+	int err;
+
+	mutex_lock(&d->lock);
+	if (!d->buf) {
+		mutex_unlock(&d->lock);
+		return -EINVAL;
+	}
+	mutex_unlock(&d->lock);
+	err = ring_start(d);
+	if (err)
+		goto clean;
+	return 0;
+clean:
+	ring_free(d);
+@@	return err;
+}
+"""
+
+
+def test_what_was_given_back_is_given_back_again(lab: Lab) -> None:
+    """On every way to the second unlock the lock has been taken and given back."""
+    before, after = (one(TWICE.replace("@@", line)) for line in ("\tmutex_unlock(&d->lock);\n", ""))
+    hazard = removed(lab.review(before, after), HazardKind.LOCK_IMBALANCE)
+    assert [site.function for site in hazard.sites] == ["ring_add"]
+    assert lab.review(after, before).verdict is Verdict.INTRODUCED
+
+
+def test_a_callers_lock_may_be_dropped_and_taken_again(lab: Lab) -> None:
+    text = TWICE.replace(
+        "\tmutex_lock(&d->lock);\n", "\tmutex_unlock(&d->lock);\n\tmutex_lock(&d->lock);\n", 1
+    )
+    before, after = (one(text.replace("@@", line)) for line in ("\tmutex_unlock(&d->lock);\n", ""))
+    assert lab.review(after, before, claim=CLAIM).verdict is Verdict.CLEAN
+
+
+SIGNAL = """
+struct nvram {
+	struct semaphore sem;
+};
+int nvram_read(struct nvram *d)
+{
+	if (down_interruptible(&d->sem))
+		return -EINTR;
+	if (!nvram_start(d)) {
+@@		return -EIO;
+	}
+	up(&d->sem);
+	return 0;
+}
+int nvram_check(struct nvram *d)
+{
+	return nvram_read(d);
+}
+"""
+MUTE = """
+static int truncate(struct dev *d)
+{
+	int err;
+
+	mutex_lock(&d->lock);
+	if (!d->buf) {
+@@		return 0;
+	}
+	err = truncate_all(d);
+	mutex_unlock(&d->lock);
+	return err;
+}
+int shorten(struct dev *d)
+{
+	return truncate(d);
+}
+"""
+UNTOLD = """
+static int answer(struct dev *d)
+{
+	if (!d->buf) {
+##		return 0;
+	}
+	d->dead = 1;
+	return 0;
+}
+void receive(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	answer(d);
+	mutex_unlock(&d->lock);
+}
+"""
+MISTAKEN = """
+static void silence(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	d->dead = 1;
+	mutex_unlock(&d->%s);
+}
+void close(struct dev *d)
+{
+	silence(d);
+}
+"""
+UNLOCK = "\t\tmutex_unlock(&d->lock);\n"
+WEAK = {
+    "a semaphore": [SIGNAL.replace("@@", line) for line in ("", "\t\tup(&d->sem);\n")],
+    "a success": [MUTE.replace("@@", line) for line in ("", UNLOCK)],
+    "a caller's": [UNTOLD.replace("##", line) for line in (UNLOCK, "")],
+    "another's": [MISTAKEN % lock for lock in ("other", "lock")],
+}
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_what_only_a_series_that_speaks_of_it_is_told(lab: Lab, name: str) -> None:
+    before, after = map(one, WEAK[name])
+    removed(lab.review(before, after, claim=CLAIM), HazardKind.LOCK_IMBALANCE)
+    assert lab.review(before, after).verdict is Verdict.CLEAN
+    assert lab.review(after, before, claim=CLAIM).verdict is not Verdict.INTRODUCED
+
+
+def test_a_function_may_leave_a_lock_to_its_callers(lab: Lab) -> None:
+    caller = "\treturn truncate(d);\n"
+    kept = "\tint err = truncate(d);\n\n\tif (!err)\n\t\tmutex_unlock(&d->lock);\n\treturn err;\n"
+    before, after = (one(text.replace(caller, kept)) for text in WEAK["a success"])
+    comparison = lab.review(before, after, claim=CLAIM)
+    assert "truncate" not in {site.function for h in comparison.hazards for site in h.sites}
