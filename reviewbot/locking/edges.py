@@ -34,6 +34,8 @@ from reviewbot.locking.rows import (
 )
 from reviewbot.locking.view import View
 
+MAX_SLEEPERS = 12
+"""Functions below one that may sleep of which it is asked whether they do."""
 DEPTH = 7
 """Calls followed from where a lock is held to where the wait is."""
 MAX_WAYS = 24
@@ -143,6 +145,17 @@ class Edges:
                 if name not in best or entry < best[name]:
                     best[name] = entry
         return best
+
+    def sleepers(self, down: Reach) -> list[tuple[int, int]]:
+        """(who, flags) of those below that may sleep, the nearest first.
+
+        Which of them does, conditions decide: the nearest of all may be one that cannot.
+        """
+        actors, found, flags = self.view.graph.actions_of(down.ids())
+        sleep = self.view.node(SLEEP)
+        rows = rows_of(actors, found, flags)
+        own = {actor: bits for actor, node, bits in rows if node == sleep and bits & BLOCKS}
+        return sorted(own.items(), key=lambda one: (down.distance[one[0]], one))[:MAX_SLEEPERS]
 
     def targets(
         self, detail: LinkedFunction, use: Use

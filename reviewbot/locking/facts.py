@@ -19,7 +19,7 @@ from reviewbot.locking.body import Flow, Local
 from reviewbot.locking.declarations import Definer, Initialiser, Struct, Variable
 from reviewbot.locking.pointers import Handed
 
-VERSION = 7
+VERSION = 8
 """Of the meaning and form of facts; a cache of another version is not read."""
 _LOCK_WORD = re.compile(
     r"(?:^|_)(?:try|un|raw_?|spin|read_|write_)?lock(?:ed)?(?:_|$)|mutex|_acquire$|_release$|^(?:scoped_(?:cond_)?)?guard$"
@@ -70,6 +70,8 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     locals: dict[str, Local] = {}
     opaque: bool = False
     """Worth a flow, but its text makes none."""
+    allocates: str = ""
+    """Names called with a flag that lets them sleep (``GFP_KERNEL``), separated by blanks."""
 
 
 class FileFacts(msgspec.Struct, frozen=True, array_like=True):

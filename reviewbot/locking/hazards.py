@@ -102,7 +102,10 @@ class Finder(Recursions):
             return
         atomic = {r.node for r in self.view.registered(function) if runs_atomically(r)}
         down = self.down(function)
-        for target, (_, actor, bits) in self.nearest(down).items():
+        found = [(target, actor, bits) for target, (_, actor, bits) in self.nearest(down).items()]
+        if atomic and self.limits.asked:
+            found.extend((SLEEP, actor, bits) for actor, bits in self.sleepers(down))
+        for target, actor, bits in found:
             path = tuple(reversed(down.path(actor)))
             for node in nodes:
                 held = IN_ATOMIC if node in atomic else 0

@@ -229,6 +229,11 @@ class _FileLinker:
                 primitive.role is Role.WAIT and primitive.object and not function.flows
             ):
                 self._plain_action(primitive, actions)
+        for name in function.allocates.split() if not self._names.file.startswith("mm/") else ():
+            primitive = self._primitives.get(name)  # below kfree() the sanitizers allocate, too
+            if name not in met and (primitive is None or primitive.role is Role.OPAQUE):
+                sleep = Action("", "sleep", "", "write", 0, name, "", False, "", True)
+                actions.setdefault(sleep, len(actions))
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:
         if self._is_excepted(primitive):
@@ -310,7 +315,7 @@ class _FileLinker:
     def _run_by(self, point: Point, primitive: Primitive) -> tuple[Target, ...]:
         """What a call of the table runs before it returns: a function handed to it, members."""
         targets = self._members(primitive)
-        if primitive.role is Role.CALL and primitive.function < len(point.args):
+        if primitive.role is Role.CALL and 0 <= primitive.function < len(point.args):
             targets.extend(self._names.handler(point.args[primitive.function]))
         return tuple(targets)
 

@@ -75,14 +75,14 @@ def handed_on(body: bytes, functions: Collection[bytes], own: dict[bytes, str]) 
     for match in _ARGUMENT.finditer(body):
         name = match[1]
         if name in own or name in functions:
-            call = _call_around(body, match.start())
+            call = call_around(body, match.start())
             if call is not None:
                 function = own.get(name) or name.decode("latin-1")
                 out[Handed(call[0].decode("latin-1"), call[1], function)] = None
     return list(out)
 
 
-def _call_around(body: bytes, at: int) -> tuple[bytes, int] | None:
+def call_around(body: bytes, at: int) -> tuple[bytes, int] | None:
     """The callee and the position of the argument behind the comma or parenthesis at *at*."""
     depth = position = 0
     for place in range(at, max(at - MAX_CALL, 0), -1):

@@ -224,8 +224,8 @@ def _check(table: Mapping[str, Any], names: list[Any], role: Role, where: str) -
     for key, allowed in (("mode", ("read", "write")), ("lock", KINDS)):
         if table.get(key, allowed[0]) not in allowed:
             raise ConfigError(f"{where}: {key!r} of a primitive is one of {', '.join(allowed)}")
-    if role is Role.CALL and "function" not in table:
-        raise ConfigError(f"{where}: a primitive that calls a function needs its position")
+    if role is Role.CALL and not {"function", "calls"} & table.keys():
+        raise ConfigError(f"{where}: a primitive that calls needs a 'function' or 'calls'")
     if role not in _ABOUT_NOTHING and not {"arg", "object", "here"} & table.keys():
         raise ConfigError(
             f"{where}: a primitive that is no sleep needs an 'arg', an 'object' or 'here'"

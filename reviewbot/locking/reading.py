@@ -35,7 +35,14 @@ from reviewbot.locking.macros import (
     macro_function,
 )
 from reviewbot.locking.mentions import calls_in, declared_types, parameters
-from reviewbot.locking.pointers import Handed, handed_on, kept, may_take_functions, pointers_among
+from reviewbot.locking.pointers import (
+    Handed,
+    call_around,
+    handed_on,
+    kept,
+    may_take_functions,
+    pointers_among,
+)
 from reviewbot.locking.source import (
     Cut,
     Lines,
@@ -56,6 +63,7 @@ _ANNOTATION = re.compile(
     rb"\b(__must_hold|__acquires|__releases|__must_hold_shared|__cond_acquires)\s*"
     rb"\(((?:[^()]|\([^()]*\))*)\)"
 )
+_SLEEPING_FLAG = re.compile(rb"[,(]\s*GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\w*+\s*(?=[,)|])")
 _RETURNS = re.compile(rb"\b((?:struct|union)\s+\w+|\w+_t)\s*(\*+)\s*$")
 _LOCK_TYPE = re.compile(r"lock|mutex|sem|srcu|work|timer")
 
@@ -171,8 +179,17 @@ def _function(
         flows=flow.flows,
         locals=dict(flow.locals),
         opaque=flow.opaque,
+        allocates=" ".join(sorted(_allocating(body))),
     )
     return function, flow.errors
+
+
+def _allocating(body: bytes) -> set[str]:
+    """The callees that are given a flag with which they may sleep."""
+    if b"GFP_" not in body:
+        return set()
+    calls = (call_around(body, match.start()) for match in _SLEEPING_FLAG.finditer(body))
+    return {call[0].decode("latin-1") for call in calls if call is not None}
 
 
 def _through(chain: bytes, types: Mapping[bytes, str]) -> IndirectCall:

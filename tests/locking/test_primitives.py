@@ -56,7 +56,7 @@ def test_every_entry_makes_sense(entry: Primitive) -> None:
         assert entry.queue >= 0 or entry.queue_object
     if entry.nested:
         assert entry.acquires
-    assert (entry.function >= 0) >= (entry.role is Role.CALL)
+    assert entry.role is not Role.CALL or entry.function >= 0 or entry.calls
     assert all(member.startswith("struct ") and "." in member for member in entry.calls)
     assert entry.to_dict()["role"] == entry.role.value
 
@@ -71,7 +71,7 @@ def test_what_is_waited_for_can_be_registered() -> None:
     registered = {entry.what for entry in ENTRIES if entry.role is Role.REGISTER}
     signalled = {entry.what for entry in ENTRIES if entry.role is Role.SIGNAL}
     waited = {entry.what for entry in ENTRIES if entry.role is Role.WAIT and entry.what}
-    no_handler = {"srcu-gp", "rcu-gp", "rcu-tasks-gp", "workqueue"}
+    no_handler = {"srcu-gp", "rcu-gp", "rcu-tasks-gp", "workqueue", "vfree"}
     assert waited <= registered | signalled | no_handler
 
 
