@@ -8,7 +8,9 @@ know no order, be read by both sides, or be taken by one function that takes eit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
+
+import numpy as np
 
 from reviewbot.locking.instances import is_pointed_to
 from reviewbot.locking.legs import Leg
@@ -20,6 +22,7 @@ from reviewbot.locking.ways import Ways
 
 FILES = frozenset({"debugfs", "proc", "sysfs"})
 COMPLETION = "completion"
+_NOTIFIER = f"{OPS}struct notifier_block.notifier_call"
 _FAIR = frozenset({"rwsem", "percpu-rwsem"})
 """Kinds of lock whose readers wait for a writer that waits."""
 
@@ -42,7 +45,47 @@ class Beliefs(Ways):
 
     def possible(self, *legs: Leg) -> bool:
         """Whether all of some legs may be of one kernel, and of the same objects."""
-        return self._one_machine(*legs) and not any(map(self._handed_in, legs))
+        return (
+            self._one_machine(*legs)
+            and not any(map(self._handed_in, legs))
+            and not any(map(self._strays, legs))
+        )
+
+    def _strays(self, leg: Leg) -> bool:
+        """Whether a leg goes through a call that is for objects of somebody else.
+
+        Who asks a framework for something does so of an object of his own, and its table
+        is his, or one of those that stand beside the framework: a driver that closes its
+        socket does not close one of another protocol's.  A driver with a table of its own
+        does not mean that of its neighbours in the directory, nor one with a directory of
+        its own those in the directory above.  A core that hands on whatever it is given is
+        in no driver's directory; but what one chain of notifiers runs is not on another.
+        """
+        file = self.spot(leg.holder)[0]
+        home = directory_of(file)
+        way = [leg.holder, *leg.calls]
+        for caller, member, callee in zip(way, way[1:], way[2:], strict=False):
+            if self.view.function(member) is not None or not self.view.graph.is_wide(member):
+                continue
+            if self.view.callable_name(member) == _NOTIFIER:
+                return True
+            if home.count("/") < 1:
+                continue
+            framework, found = (directory_of(self.spot(n)[0]) for n in (caller, callee))
+            if not any(related(*pair) for pair in combinations((home, framework, found), 2)):
+                return True
+            tables = self._tables_in(member)
+            if found == directory_of(home) and home in map(directory_of, tables):
+                return True
+            if found == home and file in tables and self.spot(callee)[0] != file:
+                return True
+        return False
+
+    def _tables_in(self, member: int) -> set[str]:
+        """The files of the functions that stand behind a member."""
+        _, functions = self.view.graph.callees(np.array([member], np.int32))
+        refs = map(self.view.function, functions.tolist())
+        return {ref.file for ref in refs if ref is not None}
 
     def _handed_in(self, leg: Leg) -> bool:
         """Whether a leg starts with a call of what its function was handed.

@@ -243,21 +243,33 @@ def _hazard(sites: list[SiteState], history: History, files: frozenset[str]) -> 
     )
 
 
-def _overall(sites: Sequence[SiteState], views: Iterable[View]) -> ChangeState:
+def _overall(sites: Sequence[SiteState], views: Sequence[View]) -> ChangeState:
     """A hazard stays while a site of it does, or when its sites only move.
 
     A fix that turns an order round has a new edge where the old one was, a helper that
     is split up has its edges in its callers, and one that is split off has those of the
-    function it was part of; a site in another function is new.
+    function it was part of; a lock may have been held by a caller before.  A site in
+    another function is new.
     """
     where: dict[ChangeState, set[Spot]] = {}
     for site in sites:
         where.setdefault(site.state, set()).add(site.key[0])
     removed = where.get(ChangeState.REMOVED, set())
     around = removed.union(*(_neighbours(removed, view) for view in views))
-    if where.get(ChangeState.INTRODUCED, set()) - around:
+    new = [s for s in sites if s.state is ChangeState.INTRODUCED and s.key[0] not in around]
+    if not all(_was_held_above(site.model, views[0]) for site in new):
         return ChangeState.INTRODUCED
     return ChangeState.REMOVED if where.keys() == {ChangeState.REMOVED} else ChangeState.REMAINING
+
+
+def _was_held_above(finding: Finding, before: View) -> bool:
+    """Whether callers of a site's function held over it what it takes itself now."""
+    node = before.node(finding.leg.held)
+    if node is None or finding.leg.function < 0 or finding.imbalance is not None:
+        return False
+    file, name = finding.site
+    own = [ref.id for ref in before.functions_in(file) if ref.name == name]
+    return node in before.graph.held_into(np.array(own, np.int32))[0].tolist()
 
 
 def _neighbours(spots: Iterable[Spot], view: View) -> set[Spot]:

@@ -12,9 +12,17 @@ import numpy as np
 
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS
+from reviewbot.locking.places import directory_of
 from reviewbot.locking.view import View
 
-MADE_WITH = {"struct sock.sk_lock": f"{OPS}struct proto_ops.release"}
+_FAMILY = f"{OPS}struct proto_ops.release"
+MADE_WITH = {
+    f"struct sock.{lock}": _FAMILY
+    for lock in (
+        "sk_lock", "sk_callback_lock", "sk_receive_queue.lock", "sk_write_queue.lock",
+        "sk_error_queue.lock",
+    )
+}  # fmt: skip
 """The member that a file with a family of such locks fills in."""
 
 
@@ -23,16 +31,34 @@ def one_family(view: View, node: str, leg: Leg, closing: Leg) -> bool:
     member = MADE_WITH.get(node)
     if member is None:
         return True
-    files = {_file_with(view, node, way) for way in (leg, closing)}
-    return len(files & _owners(view, member)) < len(files) or len(files) == 1
+    owners = _owners(view, member)
+    one, other = (_family(view, node, way, owners) for way in (leg, closing))
+    return not one or not other or not one.isdisjoint(other)
 
 
-def _file_with(view: View, node: str, leg: Leg) -> str:
-    """The file that has a leg's lock in its hands, held or taken."""
+def _family(view: View, node: str, leg: Leg, owners: set[str]) -> set[str]:
+    """The files whose family of locks a leg has in its hands, by the last to say so."""
     own = leg.held == node and leg.function >= 0
-    at = leg.function if own or not leg.path else leg.path[-1]
-    ref = view.function(at) if at >= 0 else None
-    return ref.file if ref is not None else ""
+    way = [leg.function] if own else [*reversed(leg.path), leg.function]
+    refs = (view.function(number) for number in way if number >= 0)
+    families = (_families(ref.file, owners) for ref in refs if ref is not None)
+    return next(filter(None, families), set())
+
+
+def _families(file: str, owners: set[str]) -> set[str]:
+    """The files of whose families a file may be given locks; empty if of any.
+
+    What stands beside protocols is what they have in common.  The transports of IPv4
+    are those of IPv6, too.
+    """
+    if file in owners:
+        return {file}
+    own = directory_of(file)
+    homes = _INET if own in _INET else {own}
+    return {owner for owner in owners if directory_of(owner) in homes}
+
+
+_INET = {"net/ipv4", "net/ipv6"}
 
 
 def _owners(view: View, member: str) -> set[str]:

@@ -8,6 +8,9 @@ leads where it may lead, that two objects are one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from reviewbot.locking.instances import runs_members, same_object
 from reviewbot.locking.legs import Finding
 from reviewbot.locking.linked import OPS
 from reviewbot.locking.model import Grade, HazardKind
@@ -23,12 +26,8 @@ def grade(view: View, finding: Finding) -> Grade:
 def condition(view: View, finding: Finding) -> str:
     """What else has to happen; empty if nothing does."""
     parts = [_workers(view, finding.closing[0].held)] if _is_pool(finding) else []
-    if finding.kind is HazardKind.RECURSIVE_LOCK and finding.leg.target != finding.leg.held:
-        parts.append(f"{finding.leg.target} has to point to the same lock, as the file sets it.")
-    lock = finding.leg.held
-    framework = finding.leg.function == CONTEXT and lock.startswith("struct ")
-    if finding.kind is HazardKind.RECURSIVE_LOCK and (framework or _virtual(view, finding)):
-        parts.append("Both are the same lock only if the callback is for the same object.")
+    if finding.kind is HazardKind.RECURSIVE_LOCK:
+        parts.extend(_identity(view, finding))
     if finding.readers:
         parts.append(
             f"Readers of {finding.readers} block each other only while a writer waits for it."
@@ -44,8 +43,26 @@ def condition(view: View, finding: Finding) -> str:
     return " ".join(dict.fromkeys(parts))
 
 
+def _identity(view: View, finding: Finding) -> Iterator[str]:
+    """What makes the lock that is taken the one that is held."""
+    leg = finding.leg
+    if leg.target != leg.held:
+        yield f"{leg.target} has to point to the same lock, as the file sets it."
+    if _is_called_back(view, finding):
+        yield "Both are the same lock only if the callback is for the same object."
+    elif leg.target == leg.held and not same_object(view, leg):
+        yield "Both are the same lock only if they are of the same object."
+
+
 def _is_pool(finding: Finding) -> bool:
     return finding.kind is HazardKind.WORKER_POOL_CYCLE
+
+
+def _is_called_back(view: View, finding: Finding) -> bool:
+    """Whether what takes a lock again is a callback, which may be for another object."""
+    leg = finding.leg
+    framework = leg.function == CONTEXT and leg.held.startswith("struct ")
+    return framework or bool(_virtual(view, finding)) or runs_members(view, leg)
 
 
 def _virtual(view: View, finding: Finding) -> list[int]:

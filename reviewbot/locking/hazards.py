@@ -27,6 +27,7 @@ from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.recursions import Recursions
 from reviewbot.locking.releases import ends_for
 from reviewbot.locking.rows import (
+    BH_OFF,
     CONTEXT,
     CONTEXTS,
     IN_ATOMIC,
@@ -34,6 +35,7 @@ from reviewbot.locking.rows import (
     READ,
     SLEEP,
     SLEEPS,
+    masked,
     runs_atomically,
 )
 
@@ -45,6 +47,7 @@ NEAR = 2
 """Calls in each part of such a cycle."""
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
+_VFREE = "vfree"
 _WORKER_POOL = "srcu-gp"
 
 
@@ -155,11 +158,12 @@ class Finder(Recursions):
                 yield finding
 
     def _cycles(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
-        if held & IN_ATOMIC and target & SLEEPS and self._near(leg):
+        kinds = self.what_of(leg)
+        sleeps = held & IN_ATOMIC and target & SLEEPS and self._near(leg)
+        if sleeps and (kinds != _VFREE or self._frees_in_a_task(leg)):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
         if leg.target == SLEEP or leg.held.endswith("()") or leg.target.endswith("()"):
             return  # whatever lock a function returns is no class
-        kinds = self.what_of(leg)
         if not self.limits.asked and COMPLETION in (kinds, leg.held.partition(" ")[0]):
             return
         if kinds == "rcu-gp":  # its readers may not sleep: what blocks in one is found as that
@@ -202,14 +206,26 @@ class Finder(Recursions):
         """Whether a sleep is close enough to the atomic section to be meant by it."""
         home = self.spot(leg.holder)[0]
         refs = [self.view.function(number) for number in leg.calls]
-        if any(ref is None for ref in refs) and not self._never_sleeps(leg):
-            return False
         files = [ref.file for ref in refs if ref is not None and not ref.macro]
+        if any(ref is None for ref in refs) and not self._never_sleeps(leg):
+            places = {directory_of(file) for file in (home, *files)}
+            return self.limits.asked and len(places) == 1 and len(files) <= DEPTH
         if all(file == home for file in files):
             return len(files) <= DEPTH
         stays = (directory_of(file) == directory_of(home) for file in files)
         own = sum(takewhile(bool, stays))
         return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls
+
+    def _frees_in_a_task(self, leg: Leg) -> bool:
+        """Whether a leg comes to vfree() where that may sleep, if somebody speaks of such things.
+
+        Most of what kvfree() is given is too small for it; with softirqs off or in an
+        interrupt it leaves the work to another.
+        """
+        use = self.use(leg)
+        if not self.limits.asked or use is None:
+            return False
+        return not any(masked(taken.kind, taken.irq) == BH_OFF for taken in use.held)
 
     def _never_sleeps(self, leg: Leg) -> bool:
         """Whether a leg starts where nothing may ever sleep, and somebody says that something does.
@@ -225,7 +241,8 @@ class Finder(Recursions):
         elif what in FILES or what == COMPLETION:
             return  # one file may remove another, and a task await what it has done before
         elif what:
-            yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
+            if leg.function != CONTEXT or self.near(leg, leg.path[-1]):
+                yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif self.taken_again(leg, held, target):
             readers = self.queue_of_readers(leg) if held & target & READ else ""
             yield replace(self._finding(HazardKind.RECURSIVE_LOCK, leg, ()), readers=readers)
@@ -301,11 +318,19 @@ class Finder(Recursions):
         if leg.function == CONTEXT and not self.near(leg, way.function, *way.path):
             return False
         if way.function == CONTEXT:
-            return self.near(way, leg.function, *leg.path) and self.possible(leg, way)
+            return self._meant(way, leg) and self.possible(leg, way)
         taken = self.taken(way)
         if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
             return False
         return not self.drops(way) and self.possible(leg, way)
+
+    def _meant(self, way: Leg, leg: Leg) -> bool:
+        """Whether the handler that closes a cycle is one that can be met there.
+
+        There is but one of a lock that is a variable, whoever's callback runs under it.
+        """
+        shared = self.limits.asked and self.is_lock(way) and not way.held.startswith("struct ")
+        return shared or self.near(way, leg.function, *leg.path)
 
     def near(self, way: Leg, *functions: int) -> bool:
         """Whether the handler that closes a cycle is one of the object that is meant.
@@ -313,12 +338,18 @@ class Finder(Recursions):
         ``struct pci_dev.irq`` has a handler in every driver: with that many, only one
         beside the *functions* at the other side of the cycle can be meant.
         """
-        files = {r.file for r in self.view.registrations(way.held)}
+        handlers = self.view.registrations(way.held)
+        files = {r.file for r in handlers}
+        own = self.spot(way.path[0])[0]
+        home = way.held.partition(":")[0]  # of a variable, where everybody who takes it calls
+        others = {self.spot(n)[0] for n in functions if n >= 0} - {home}
+        served = {self.spot(r.function) for r in handlers if r.file in others}
+        elsewhere = own not in others and self.spot(way.path[0]) not in served
+        if served and elsewhere and not self.is_lock(way):
+            return False  # who waits has a handler of its own
         if len(files) <= FEW_CANDIDATES:
             return True
-        own = directory_of(self.spot(way.path[0])[0])
-        others = {directory_of(self.spot(n)[0]) for n in functions if n >= 0}
-        return any(related(own, other) for other in others)
+        return any(related(directory_of(own), directory_of(other)) for other in others)
 
     def _cycle(self, leg: Leg, closing: Leg, what: str) -> Finding:
         """Name a cycle of two edges; its site is where a lock is held over a wait."""
@@ -368,6 +399,8 @@ class Finder(Recursions):
 
     def _imbalances(self, function: int, detail: LinkedFunction) -> Iterator[Finding]:
         for imbalance in detail.imbalances:
+            if imbalance.weak and not self._is_believed(function, imbalance):
+                continue
             leg = Leg(imbalance.node, imbalance.node, function, ())
             yield Finding(
                 HazardKind.LOCK_IMBALANCE,
@@ -378,6 +411,17 @@ class Finder(Recursions):
                 (),
                 imbalance,
             )
+
+    def _is_believed(self, function: int, imbalance: Imbalance) -> bool:
+        """Whether weak evidence of an imbalance counts: callers do not give back what is kept."""
+        if not self.limits.asked:
+            return False
+        if not imbalance.taken:
+            return True
+        callers, _ = self.view.graph.callers(np.array([function], np.int32))
+        known = [n for n in callers.tolist() if self.view.function(n) is not None]
+        kept = (ends_for(self.view, caller, function, imbalance.node) for caller in known)
+        return bool(known) and not any(kept)
 
     def interruption(self, site: Spot, key: tuple[HazardKind, frozenset[str]]) -> Finding | None:
         """The hazard *key* of a lock that an interrupt comes to take, at a function."""
@@ -394,16 +438,3 @@ def _cycle_kind(*waits: str) -> HazardKind:
     if any(what.endswith("-gp") for what in waits):
         return HazardKind.GRACE_PERIOD_CYCLE
     return HazardKind.FLUSH_CYCLE if any(waits) else HazardKind.LOCK_ORDER_INVERSION
-            if imbalance.weak and not self._is_believed(function, imbalance):
-                continue
-    def _is_believed(self, function: int, imbalance: Imbalance) -> bool:
-        """Whether weak evidence of an imbalance counts: callers do not give back what is kept."""
-        if not self.limits.asked:
-            return False
-        if not imbalance.taken:
-            return True
-        callers, _ = self.view.graph.callers(np.array([function], np.int32))
-        known = [n for n in callers.tolist() if self.view.function(n) is not None]
-        kept = (ends_for(self.view, caller, function, imbalance.node) for caller in known)
-        return bool(known) and not any(kept)
-

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+import numpy as np
+
+from reviewbot.locking.expressions import constant, split_arguments
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.model import ChangeState, HazardKind
 from reviewbot.locking.orders import follows
+from reviewbot.locking.releases import is_in_doubt, is_out_of_sight
 from reviewbot.locking.rows import SLEEPS
 from reviewbot.locking.view import View
 
 Key = tuple[HazardKind, frozenset[str]]
-from reviewbot.locking.releases import is_in_doubt, is_out_of_sight
 SiteKey = tuple[Spot, str]
 
 EVERY = 8
@@ -117,20 +121,21 @@ class History:
         return out
 
     def _is_no_news(self, site: SiteState) -> bool:
-        """Whether a site has not really come or gone."""
-        if site.state is ChangeState.REMAINING:
-            return False
+        """Whether a site has not really come or gone, or is one of a crowd that stays."""
         before, after = self.first.finder, self.last.finder
+        if site.state is ChangeState.REMAINING:
+            interrupted = site.model.interrupted is not None
+            return interrupted and follows(site.model, before, self._changed)
         if site.before is None and follows(site.model, before, self._changed):
             return True
         there, elsewhere = (before, after) if site.after is None else (after, before)
+        if site.before is None and site.model.imbalance is not None:
+            return is_in_doubt(site.model, before.view)
         return is_out_of_sight(site.model, there.view, elsewhere.view)
 
     def _turn(self, key: Key, state: SiteState) -> int:
         """The patch after which a site is as it is after the series, and not before."""
         low, high = 0, len(self._views) - 1
-        if site.before is None and site.model.imbalance is not None:
-            return is_in_doubt(site.model, before.view)
         while high - low > 1:
             middle = (low + high) // 2 if high - low > EVERY else high - 1
             there = self._at(middle).at(key, state.key, state.model) is not None
@@ -188,7 +193,7 @@ def volatile(
     Far down nearly everything blocks on nearly everything, so what a change adds close by
     may be there already.  All of them if the function is not run from the same places in
     every tree; and what it waits for itself, since the condition on which it does may be
-    another.
+    another; and what is behind callees that it tells otherwise, ``true`` for ``false``.
     """
     out: dict[Spot, frozenset[str]] = {}
     for spot in changed:
@@ -203,9 +208,45 @@ def volatile(
         }
         here = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
         out[spot] = frozenset(node for node, *_ in here)
+        given = [
+            _constants(f.view, own.get(spot, ())) for f, own in zip(finders, found, strict=True)
+        ]
+        other = {
+            name for name in given[0].keys() & given[1].keys() if given[0][name] != given[1][name]
+        }
         for finder, own in zip(finders, found, strict=True):
-            out[spot] |= {node for n in own.get(spot, ()) for node in finder.waits_of(n)}
+            numbers_ = own.get(spot, ())
+            out[spot] |= {node for n in numbers_ for node in finder.waits_of(n)}
+            out[spot] |= _behind(finder, numbers_, other)
     return out
+
+
+def _constants(view: View, functions: Iterable[int]) -> dict[str, frozenset[tuple[str, ...]]]:
+    """The constants that some functions give to each callee, call by call."""
+    out: dict[str, frozenset[tuple[str, ...]]] = {}
+    for number in functions:
+        for match in _CALL.finditer(view.text_of(number)):
+            given = tuple(constant(argument) for argument in split_arguments(match[2]))
+            if any(given):
+                out[match[1]] = out.get(match[1], frozenset()) | {given}
+    return out
+
+
+def _behind(finder: Finder, functions: Iterable[int], names: AbstractSet[str]) -> set[str]:
+    """What callees of some names block on, not far down."""
+    if not names:
+        return set()
+    callees = finder.view.graph.callees(np.array([*functions], np.int32))[1]
+    return {
+        name
+        for number in set(callees.tolist())
+        if finder.view.callable_name(number) in names
+        for name, (distance, *_) in finder.nearest(finder.down(number)).items()
+        if distance < FAR
+    }
+
+
+_CALL = re.compile(r"\b(\w+)\s*\((?=((?:[^()]|\([^()]*\))*)\))")
 
 
 def _effects(finder: Finder, functions: Iterable[int]) -> set[tuple[str, int, bool]]:

@@ -9,7 +9,7 @@ the calls: the lock that is taken must come from the very expression that is hel
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from reviewbot.locking.body import Local
@@ -26,12 +26,22 @@ def same_object(view: View, leg: Leg) -> bool:
     """Whether *leg*, which holds and takes the same class, does so with the same lock."""
     if leg.function < 0:  # a framework holds it: the same one only if there is just one
         return _one("", "", leg.held)
+    return any(_one(held, taken, leg.held) for held, taken in _pairs(view, leg))
+
+
+def other_object(view: View, leg: Leg) -> bool:
+    """Whether a leg is known to take the lock of another object than that whose lock it holds."""
+    return any(held and taken and held != taken for held, taken in _pairs(view, leg))
+
+
+def _pairs(view: View, leg: Leg) -> Iterator[tuple[str, str]]:
+    """What a leg holds and what it takes, in the words of its function; empty if unknown."""
     detail = view.detail(leg.function)
     if detail is None:
-        return False
+        return
     actor = view.detail(leg.path[-1]) if leg.path else detail
     if actor is None:
-        return False
+        return
     taking = [a for a in actor.actions if a.node == leg.target and a.blocks and not a.nested]
     for use in detail.uses:
         for taken in use.held:
@@ -39,18 +49,26 @@ def same_object(view: View, leg: Leg) -> bool:
                 continue
             if not leg.path:
                 action = detail.actions[use.action] if use.action >= 0 else None
-                if (
-                    action is not None
-                    and action in taking
-                    and _one(taken.instance, action.instance, leg.held)
-                ):
-                    return True
+                if action is not None and action in taking:
+                    yield taken.instance, action.instance
                 continue
             held = _rooted(view, leg.function, taken.instance)
             for action in taking:
-                instance = _in_terms_of(view, leg, action.instance, use.args, use.call)
-                if _one(held, instance, leg.held):
-                    return True
+                yield held, _in_terms_of(view, leg, action.instance, use.args, use.call)
+
+
+def runs_members(view: View, leg: Leg) -> bool:
+    """Whether a call on a leg runs a function of the file's tables, as waking a line does.
+
+    Such a function is a callee that its caller does not call by its name.  Resuming a device
+    does not count: who holds a lock that this takes has resumed it already.
+    """
+    for caller, callee in pairwise((leg.holder, *leg.calls)):
+        refs = (view.function(caller), view.function(callee))
+        if all(ref is not None and not ref.macro for ref in refs):
+            name = view.callable_name(callee)
+            if re.search(rf"\b{name}\b", view.text_of(caller)) is None:
+                return not any(_POWER in table for table in view.tables_of(callee))
     return False
 
 
@@ -73,6 +91,7 @@ def points_to(view: View, pointer: str, cls: str, file: str) -> bool:
     return setting.search("\n".join(view.lines(file))) is not None
 
 
+_POWER = "struct dev_pm_ops."
 _INITIALISES = re.compile(r"lock_init$|^mutex_init$|^init_rwsem$|^lockdep_")
 
 

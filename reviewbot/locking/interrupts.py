@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 
 from reviewbot.locking.edges import Edges
+from reviewbot.locking.families import one_family
 from reviewbot.locking.frameworks import RUNS_IN, Running
 from reviewbot.locking.graph import FEW_CALLERS, rows_of
 from reviewbot.locking.legs import Finding, Leg
@@ -151,7 +152,13 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tu
     held = edges.leading_to(node, writers_only=action.mode == "read")
     direct: Iterable[tuple[Leg, ...]] = ((way,) for legs in held.values() for way in legs)
     for found in (direct, _by_an_owner(edges, held) if edges.limits.asked else ()):
-        ways = [way for way in found if _comes_in(edges, way[0], function)]
+        own_lock = Leg(action.node, "", function, ())
+        ways = [
+            way
+            for way in found
+            if _comes_in(edges, way[0], function)
+            and one_family(edges.view, action.node, own_lock, way[0])
+        ]
         for way in sorted(ways, key=lambda way: (edges.cost(way[0]), way[0].held)):
             context = _context(edges.view, way[0])
             if context is None or closed & _MASK[context] or own & _NOT_BETWEEN[context]:

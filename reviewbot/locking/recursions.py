@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from reviewbot.locking.beliefs import Beliefs
-from reviewbot.locking.instances import points_to, same_object
+from reviewbot.locking.instances import other_object, points_to, runs_members, same_object
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, related
@@ -17,6 +17,10 @@ from reviewbot.locking.primitives import builtin
 from reviewbot.locking.rows import CONTEXT, NESTED, READ
 from reviewbot.locking.symbols import FunctionRef
 
+MAX_NEAR = 6
+"""Cost of plain calls after which a lock of the same class may well be another."""
+_OWNED = frozenset({"drivers/clk/clk.c:prepare_lock", "drivers/clk/clk.c:enable_lock"})
+"""Locks that their owner may take again: clk_prepare_lock() and clk_enable_lock() ask."""
 _FAULT = f"{OPS}struct vm_operations_struct."
 
 
@@ -30,10 +34,13 @@ class Recursions(Beliefs):
             (not held & target & READ or bool(self.queue_of_readers(leg)))
             and not (held | target) & NESTED
             and self.kind_of(leg) != "semaphore"  # a count; others may raise it
+            and leg.held not in _OWNED
             and not self._only_regains(leg)
             and not self._comes_round(leg)
             and (
-                (self._comes_back(leg) if self.through_ops(leg) else self._comes_by(leg))
+                self._comes_by(leg)
+                or self._comes_back(leg)
+                or self._comes_near(leg)
                 or self._asks_its_framework(leg)
             )
         )
@@ -72,33 +79,41 @@ class Recursions(Beliefs):
 
     def _comes_by(self, leg: Leg) -> bool:
         """Whether plain calls come to take the very lock that is held."""
-        return self.cost(leg) <= self.limits.cycle and same_object(self.view, leg)
+        return (
+            not self.through_ops(leg)
+            and self.cost(leg) <= self.limits.cycle
+            and same_object(self.view, leg)
+        )
 
     def _comes_back(self, leg: Leg) -> bool:
-        """Whether a call through a struct comes back to the file that holds the lock.
+        """Whether a call that runs a member comes back to the file that holds the lock.
 
         What a driver asks of its framework under its own lock, and its callback takes
         that lock: the same one, unless the driver handles two objects at once; to its
         directory, or by an inline of its header, if somebody speaks of such things.  A
-        lock that is a variable is the same wherever the file's callback takes it.  A fault
+        lock that is a variable is the same wherever a callback of its file takes it; that
+        callbacks of others call for it is for those who run them to see at once.  A fault
         on user memory comes back to the file system whose file is mapped there.
         """
         variable = not leg.held.startswith("struct ")
         if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
             return False
-        actor = self.view.function(leg.path[-1])
-        if actor is None:
+        actor = self.view.function(leg.path[-1]) if leg.path else None
+        if actor is None or not self._runs_back(leg):
             return False
         home = self.spot(leg.holder)[0]
         if any(self.view.callable_name(number).startswith(_FAULT) for number in leg.path):
             return related(directory_of(actor.file), directory_of(home))
-        files = {actor.file}
         called = self._called_back(leg)
-        if called and (variable or (self.limits.asked and actor.file.endswith(".h"))):
-            files.add(called.file)
-        if self.limits.asked:
-            return directory_of(home) in map(directory_of, files)
-        return home in files
+        if not self.limits.asked:
+            return home == (called.file if called and variable else actor.file)
+        by_another = called is not None and (variable or actor.file.endswith(".h"))
+        files = (actor.file, called.file) if called and by_another else (actor.file,)
+        return directory_of(home) in map(directory_of, files)
+
+    def _runs_back(self, leg: Leg) -> bool:
+        """Whether a leg goes through a member, be it one of the tables that a primitive runs."""
+        return self.through_ops(leg) or (self.limits.asked and runs_members(self.view, leg))
 
     def _asks_its_framework(self, leg: Leg) -> bool:
         """Whether a callback calls into the framework that runs it, for the lock it is run under.
@@ -116,7 +131,33 @@ class Recursions(Beliefs):
         callers, _ = self.view.graph.callers(np.array(numbers, np.int32))
         framework = {directory_of(self.spot(caller)[0]) for caller in callers.tolist()}
         own = directory_of(self.spot(leg.holder)[0])
-        return directory_of(actor.file) in framework - {own}
+        return directory_of(actor.file) in framework - {own} and self._belongs(leg.held, framework)
+
+    def _belongs(self, lock: str, directories: set[str]) -> bool:
+        """Whether a lock is mostly taken in some directories: it is theirs, and not only used."""
+        node = self.view.node(lock)
+        if node is None:
+            return False
+        takers = {self.spot(actor)[0] for actor in self.view.graph.actors_on(node)[0].tolist()}
+        own = {file for file in takers if directory_of(file) in directories}
+        return 2 * len(own) >= len({file for file in takers if not file.endswith(".h")})
+
+    def _comes_near(self, leg: Leg) -> bool:
+        """Whether plain calls close by come to take the lock, maybe of another object.
+
+        How a function finds the object that its caller has is not always to be followed;
+        of locks that nobody nests this is believed if somebody speaks of such things.
+        """
+        node = self.view.node(leg.held)
+        if not self.limits.asked or node is None or leg.function < 0 or not leg.path:
+            return False
+        if self.through_ops(leg) or self.cost(leg) > MAX_NEAR:
+            return False
+        home = directory_of(self.spot(leg.holder)[0])
+        if any(directory_of(self.spot(number)[0]) != home for number in leg.path):
+            return False
+        nested = (self.view.graph.actors_on(node)[1] & NESTED).any()
+        return not nested and not other_object(self.view, leg)
 
     def _called_back(self, leg: Leg) -> FunctionRef | None:
         """What the last call through a struct on a leg runs."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from reviewbot.locking.interrupts import contexts
-from reviewbot.locking.model import HazardKind, Verdict
+from reviewbot.locking.model import Grade, HazardKind, Verdict
 from tests.locking.support import CLAIM, Lab, of_kind, removed
 
 HOTPLUG = """
@@ -381,3 +381,279 @@ def test_who_removes_an_attribute_waits_for_its_users(
     comparison = lab.review(before, after, claim=claim)
     assert comparison.verdict is Verdict.REMOVED
     assert of_kind(comparison, HazardKind.FLUSH_CYCLE).classes[0] == "struct box.lock"
+
+
+SOCKET = """
+DEFINE_MUTEX(families);
+void sock_release(struct socket *s)
+{
+	s->ops->release(s);
+}
+"""
+TUNNEL = """
+struct tunnel {
+	struct mutex lock;
+	struct socket *socket;
+};
+static void tunnel_stop(struct tunnel *t)
+{
+	mutex_lock(&t->lock);
+	sock_release(t->socket);
+	mutex_unlock(&t->lock);
+}
+static void tunnel_list(struct tunnel *t)
+{
+	mutex_lock(&families);
+@@
+	mutex_unlock(&families);
+}
+"""
+FAMILY = """
+static int %s_release(struct socket *s)
+{
+	mutex_lock(&families);
+	mutex_unlock(&families);
+	return 0;
+}
+static const struct proto_ops %s_ops = {
+	.release = %s_release,
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "found"), [("net/can/%s.c", False), ("drivers/net/tunnel/%s.c", True)]
+)
+def test_what_a_driver_asks_for_is_of_its_own_object(lab: Lab, where: str, found: bool) -> None:
+    """The socket of a tunnel is not one of another protocol's."""
+    header = (
+        "extern struct mutex families;\nstruct socket {\n\tconst struct proto_ops *ops;\n};\n"
+        "struct proto_ops {\n\tint (*release)(struct socket *s);\n};\n"
+        "void sock_release(struct socket *s);\n"
+    )
+    names = ("raw", "broadcast", "isotp")
+    kernel = {"include/linux/net.h": header, "net/socket.c": SOCKET}
+    kernel |= {where % name: FAMILY.replace("%s", name) for name in names}
+    before, after = (
+        {**kernel, "drivers/net/tunnel/tunnel.c": TUNNEL.replace("@@", body)}
+        for body in ("\tmutex_lock(&t->lock);\n\tmutex_unlock(&t->lock);", "")
+    )
+    comparison = lab.review(before, after)
+    assert [h.kind for h in comparison.hazards] == [HazardKind.LOCK_ORDER_INVERSION] * found
+
+
+BUS = """
+struct bus {
+	spinlock_t lock;
+	void *buffer;
+};
+void bus_free(struct bus *b)
+{
+	@@(&b->lock);
+	kvfree(b->buffer);
+	##(&b->lock);
+}
+"""
+
+
+@pytest.mark.parametrize(("suffix", "found"), [("", True), ("_bh", False)])
+@pytest.mark.parametrize("claim", [CLAIM, ""])
+def test_what_may_be_large_is_not_freed_under_a_spinlock(
+    lab: Lab, suffix: str, found: bool, claim: str
+) -> None:
+    """vfree() asks in_interrupt(), which is true with softirqs off."""
+    pair = (f"spin_lock{suffix}", f"spin_unlock{suffix}")
+    before, after = (
+        {"drivers/bus.c": BUS.replace("@@", one).replace("##", other)}
+        for one, other in (pair, ("use", "use"))
+    )
+    comparison = lab.review(before, after, claim=claim)
+    assert [h.kind for h in comparison.hazards] == [HazardKind.SLEEP_IN_ATOMIC] * (
+        found and bool(claim)
+    )
+
+
+UEVENT = """
+static DEFINE_MUTEX(devices);
+static int box_uevent(const struct device *dev, struct kobj_uevent_env *env)
+{
+	mutex_lock(&devices);
+	mutex_unlock(&devices);
+	return 0;
+}
+static const struct class box_class = {
+	.dev_uevent = box_uevent,
+};
+void box_unbind(struct box *b)
+{
+	mutex_lock(&devices);
+%s	mutex_unlock(&devices);
+%s}
+"""
+
+
+def test_telling_user_space_of_a_device_asks_its_class(lab: Lab) -> None:
+    tell = "\tkobject_uevent(&b->dev.kobj, KOBJ_CHANGE);\n"
+    before, after = ({"drivers/box.c": UEVENT % where} for where in ((tell, ""), ("", tell)))
+    hazard = removed(lab.review(before, after), HazardKind.RECURSIVE_LOCK)
+    assert hazard.classes == ("drivers/box.c:devices",)
+
+
+PORT = """
+struct port {
+	spinlock_t lock;
+	struct tty_port tty;
+};
+static int port_write(struct tty_struct *tty, struct usb_serial_port *u, const u8 *b, int count)
+{
+	struct port *p = tty->driver_data;
+	unsigned long flags;
+
+	spin_lock_irqsave(&p->lock, flags);
+	spin_unlock_irqrestore(&p->lock, flags);
+	return count;
+}
+static struct usb_serial_driver port_driver = {
+	.write = port_write,
+};
+static void port_sent(struct urb *urb)
+{
+	struct port *p = urb->context;
+	unsigned long flags;
+
+	spin_lock_irqsave(&p->lock, flags);
+%s	spin_unlock_irqrestore(&p->lock, flags);
+%s}
+"""
+
+
+def test_a_line_discipline_writes_when_it_is_woken(lab: Lab) -> None:
+    wake = "\ttty_port_tty_wakeup(&p->tty);\n"
+    before, after = ({"drivers/port.c": PORT % where} for where in ((wake, ""), ("", wake)))
+    hazard = removed(lab.review(before, after, claim=CLAIM), HazardKind.RECURSIVE_LOCK)
+    assert hazard.classes == ("struct port.lock",)
+    assert hazard.grade is Grade.CONDITIONAL
+
+
+@pytest.mark.parametrize(("flag", "found"), [("GFP_KERNEL", True), ("GFP_ATOMIC", False)])
+@pytest.mark.parametrize(("file", "counts"), [("drivers/box/tell.c", True), ("mm/tell.c", False)])
+def test_what_a_timer_calls_allocates(
+    lab: Lab, flag: str, found: bool, file: str, counts: bool
+) -> None:
+    """The flag is seen where no lock is held; below mm it is the sanitizers' business."""
+    timer = """
+struct box {
+	struct timer_list timer;
+};
+static void expired(struct timer_list *t)
+{
+	box_tell(t);
+}
+void box_init(struct box *b)
+{
+	timer_setup(&b->timer, expired, 0);
+}
+"""
+    tell = "void box_tell(void *b)\n{\n\tvoid *m = new_message(b, 12,\n\t\t%s);\n\tsend(m);\n}\n"
+    quiet, loud = ({"drivers/box/box.c": timer, file: tell % one} for one in ("GFP_NOWAIT", flag))
+    kinds = [h.kind for h in lab.review(quiet, loud, claim=CLAIM).hazards]
+    assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * (found and counts)
+
+
+RATE = """
+struct card;
+struct card_ops {
+	void (*set_rate)(struct card *c);
+};
+struct card {
+	spinlock_t reg_lock;
+	struct mutex gpio_mutex;
+	const struct card_ops *ops;
+};
+"""
+RATES = """
+void set_rate(struct card *c)
+{
+	spin_lock_irq(&c->reg_lock);
+%s	spin_unlock_irq(&c->reg_lock);
+%s}
+"""
+QUARTET = """
+static void quartet_set_rate(struct card *c)
+{
+	mutex_lock(&c->gpio_mutex);
+	mutex_unlock(&c->gpio_mutex);
+}
+const struct card_ops quartet = {
+	.set_rate = quartet_set_rate,
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("directory", "claim", "found"),
+    [("sound/card", CLAIM, True), ("sound/card", "", False), ("sound/quartet", CLAIM, False)],
+)
+def test_a_callback_of_the_same_driver_sleeps(
+    lab: Lab, directory: str, claim: str, found: bool
+) -> None:
+    call = "\tc->ops->set_rate(c);\n"
+    before, after = (
+        {
+            "sound/card/card.h": RATE,
+            "sound/card/rate.c": RATES % where,
+            f"{directory}/quartet.c": QUARTET,
+        }
+        for where in ((call, ""), ("", call))
+    )
+    comparison = lab.review(before, after, claim=claim)
+    assert comparison.verdict is (Verdict.REMOVED if found else Verdict.CLEAN)
+
+
+CLOCKS = """
+static DEFINE_MUTEX(prepare_lock);
+int clk_prepare(struct clk *clk)
+{
+	mutex_lock(&prepare_lock);
+	prepare_parents(clk);
+	mutex_unlock(&prepare_lock);
+	return 0;
+}
+"""
+CLOCK = """
+static int chip_prepare(struct clk_hw *hw)
+{
+	return i2c_transfer(hw->adapter, 0, 1);
+}
+static const struct clk_ops chip_%s = {
+	.prepare = chip_prepare,
+};
+"""
+ADAPTER = """
+static int bus_xfer(struct i2c_adapter *adap, struct i2c_msg *msgs, int num)
+{
+	@@(adap->clk);
+	return num;
+}
+static const struct i2c_algorithm bus_algorithm = {
+	.xfer = bus_xfer,
+};
+"""
+
+
+def test_a_clock_on_a_bus_is_prepared_for_the_bus(lab: Lab) -> None:
+    """Any clock: there is but one lock for all of them."""
+    header = "struct clk {\n\tconst struct clk_ops *ops;\n\tstruct clk_hw *hw;\n};\n"
+    clocks = {f"drivers/clk/clk-{n}.c": CLOCK % n for n in ("one", "two", "three", "four")}
+    before, after = (
+        {
+            "include/linux/clk.h": header,
+            "drivers/clk/clk.c": CLOCKS,
+            "drivers/i2c/busses/bus.c": ADAPTER.replace("@@", call),
+            **clocks,
+        }
+        for call in ("clk_prepare", "clk_enable")
+    )
+    hazard = removed(lab.review(before, after, claim=CLAIM), HazardKind.LOCK_ORDER_INVERSION)
+    assert set(hazard.classes) == {"drivers/clk/clk.c:prepare_lock", "struct i2c_adapter.bus_lock"}
+    assert lab.review(before, after).verdict is Verdict.CLEAN

@@ -196,11 +196,13 @@ const struct tracer own = {
 """
 
 
-@pytest.mark.parametrize(("here", "there"), [(RESIZE, OWN), (OWN, RESIZE)])
+@pytest.mark.parametrize(
+    ("here", "there", "claim"), [(RESIZE, OWN, CLAIM), (RESIZE, OWN, ""), (OWN, RESIZE, "")]
+)
 def test_a_callback_comes_back_for_a_lock_that_is_a_variable(
-    lab: Lab, here: str, there: str
+    lab: Lab, here: str, there: str, claim: str
 ) -> None:
-    """By a call into the file of the lock, or as a function of that file."""
+    """As a function of the lock's file or, if somebody speaks of it, by a call into that file."""
     header = (
         "struct tracer {\n\tvoid (*init)(struct tracer *t);\n};\n"
         "extern struct mutex tracers;\nvoid tracer_size(struct tracer *t);\n"
@@ -213,5 +215,145 @@ def test_a_callback_comes_back_for_a_lock_that_is_a_variable(
         }
         for body in ("\tt->init(t);", ";")
     )
+    comparison = lab.review(before, after, claim=claim)
+    if here is RESIZE and not claim:
+        assert comparison.verdict is Verdict.CLEAN
+    else:
+        assert removed(comparison, HazardKind.RECURSIVE_LOCK).classes == ("tracers",)
+
+
+NESTED = """
+static void __count(struct dev *d)
+{
+	d->dead++;
+}
+static void count(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	d->dead++;
+	mutex_unlock(&d->lock);
+}
+static void count_one(struct dev *d, int more, bool nested)
+{
+	if (nested)
+		__count(d);
+	else
+		count(d);
+}
+static void middle(struct dev *d)
+{
+	count_one(d, (d->dead), @@);
+}
+void outer(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	middle(d);
+	mutex_unlock(&d->lock);
+}
+"""
+
+
+def test_a_callee_is_told_that_the_lock_is_held(lab: Lab) -> None:
+    """Nothing but a constant changes, two calls below the function that holds the lock."""
+    before, after = (one(NESTED.replace("@@", nested)) for nested in ("false", "true"))
     hazard = removed(lab.review(before, after), HazardKind.RECURSIVE_LOCK)
-    assert hazard.classes == ("tracers",)
+    assert [site.function for site in hazard.sites] == ["outer"]
+    assert lab.review(after, before).verdict is Verdict.INTRODUCED
+    assert lab.review(before, before | {"lib/x.c": "int x;\n"}).verdict is Verdict.CLEAN
+
+
+QUEUE = """
+struct queue {
+	spinlock_t lock;
+	struct request *first;
+};
+static void notify(struct request *r)
+{
+	struct queue *q = r->queue->data;
+
+	spin_lock(&q->lock);
+	spin_unlock(&q->lock);
+}
+static void timed_out(struct request *r)
+{
+	notify(r);
+}
+void timeout(struct request *r)
+{
+	struct request_queue *rq = r->queue;
+	struct queue *q = rq->data;
+
+	spin_lock(&q->lock);
+%s	spin_unlock(&q->lock);
+%s}
+"""
+
+
+@pytest.mark.parametrize("claim", [CLAIM, ""])
+def test_a_lock_of_the_same_class_close_by_may_be_the_same(lab: Lab, claim: str) -> None:
+    """How the functions find their object is not followed: a condition says so."""
+    call = "\ttimed_out(r);\n"
+    before, after = ({"drivers/q.c": QUEUE % where} for where in ((call, ""), ("", call)))
+    comparison = lab.review(before, after, claim=claim)
+    if not claim:
+        assert comparison.verdict is Verdict.CLEAN
+        return
+    hazard = removed(comparison, HazardKind.RECURSIVE_LOCK)
+    assert hazard.grade is Grade.CONDITIONAL
+    assert "only if they are of the same object" in hazard.condition
+
+
+TUNNEL_NIC = """
+struct udp_tunnel_nic {
+	struct mutex lock;
+};
+static void nic_lock(struct net_device *dev)
+{
+	struct udp_tunnel_nic *n = dev->udp_tunnel_nic;
+
+	mutex_lock(&n->lock);
+}
+static void nic_sync(struct net_device *dev)
+{
+	dev->udp_tunnel_nic_info->set_port(dev, 0);
+}
+void udp_tunnel_nic_note(struct net_device *dev)
+{
+	nic_lock(dev);
+	mutex_unlock(&dev->udp_tunnel_nic->lock);
+}
+"""
+PORTS = """
+static int chip_set_port(struct net_device *dev, unsigned int table)
+{
+@@
+	return 0;
+}
+static const struct udp_tunnel_nic_info chip_ports = {
+	.set_port = chip_set_port,
+};
+"""
+
+
+@pytest.mark.parametrize("claim", [CLAIM, ""])
+def test_a_callback_asks_its_framework_for_the_lock_it_is_run_under(lab: Lab, claim: str) -> None:
+    header = (
+        "struct net_device {\n\tconst struct udp_tunnel_nic_info *udp_tunnel_nic_info;\n"
+        "\tstruct udp_tunnel_nic *udp_tunnel_nic;\n};\nstruct udp_tunnel_nic_info {\n"
+        "\tint (*set_port)(struct net_device *dev, unsigned int table);\n};\n"
+    )
+    before, after = (
+        {
+            "include/net/udp_tunnel.h": header,
+            "net/ipv4/udp_tunnel_nic.c": TUNNEL_NIC,
+            "drivers/net/chip/ports.c": PORTS.replace("@@", body),
+        }
+        for body in ("\tudp_tunnel_nic_note(dev);", "\tnote(dev);")
+    )
+    comparison = lab.review(before, after, claim=claim)
+    if not claim:
+        assert comparison.verdict is Verdict.CLEAN
+        return
+    hazard = removed(comparison, HazardKind.RECURSIVE_LOCK)
+    assert hazard.classes == ("struct udp_tunnel_nic.lock",)
+    assert "only if the callback is for the same object" in hazard.condition
