@@ -77,7 +77,8 @@ class Beliefs(Ways):
             tables = self._tables_in(member)
             if found == directory_of(home) and home in map(directory_of, tables):
                 return True
-            if found == home and file in tables and self.spot(callee)[0] != file:
+            asks = self.spot(caller)[0] != file  # a file that calls members is a core itself
+            if found == home and asks and file in tables and self.spot(callee)[0] != file:
                 return True
         return False
 

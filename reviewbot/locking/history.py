@@ -32,6 +32,8 @@ EVERY = 8
 """Patches up to which the trees are asked one by one, the last first."""
 FAR = 4
 """Calls from which on it is all one how many they are."""
+_CALL = re.compile(r"\b(\w+)\s*\((?=((?:[^()]|\([^()]*\))*)\))")
+"""A call and its arguments; those of calls among them are found in their turn."""
 _KEPT = 4
 """Trees between the ends that are kept in memory."""
 
@@ -208,17 +210,22 @@ def volatile(
         }
         here = every if len(wirings) > 1 else every - frozenset.intersection(*sets)
         out[spot] = frozenset(node for node, *_ in here)
-        given = [
-            _constants(f.view, own.get(spot, ())) for f, own in zip(finders, found, strict=True)
-        ]
-        other = {
-            name for name in given[0].keys() & given[1].keys() if given[0][name] != given[1][name]
-        }
+        told = _told_otherwise(finders, [own.get(spot, ()) for own in found])
         for finder, own in zip(finders, found, strict=True):
-            numbers_ = own.get(spot, ())
-            out[spot] |= {node for n in numbers_ for node in finder.waits_of(n)}
-            out[spot] |= _behind(finder, numbers_, other)
+            versions = own.get(spot, ())
+            out[spot] |= {node for n in versions for node in finder.waits_of(n)}
+            out[spot] |= _behind(finder, versions, told)
     return out
+
+
+def _told_otherwise(
+    finders: Sequence[Finder], versions: Sequence[Iterable[int]]
+) -> AbstractSet[str]:
+    """Callees of a function that get other constants from it after a series than before."""
+    before, after = (
+        _constants(finder.view, own) for finder, own in zip(finders, versions, strict=True)
+    )
+    return {name for name in before.keys() & after.keys() if before[name] != after[name]}
 
 
 def _constants(view: View, functions: Iterable[int]) -> dict[str, frozenset[tuple[str, ...]]]:
@@ -244,9 +251,6 @@ def _behind(finder: Finder, functions: Iterable[int], names: AbstractSet[str]) -
         for name, (distance, *_) in finder.nearest(finder.down(number)).items()
         if distance < FAR
     }
-
-
-_CALL = re.compile(r"\b(\w+)\s*\((?=((?:[^()]|\([^()]*\))*)\))")
 
 
 def _effects(finder: Finder, functions: Iterable[int]) -> set[tuple[str, int, bool]]:
