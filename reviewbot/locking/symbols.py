@@ -92,9 +92,11 @@ def _arch(file: str) -> str:
 def resolve_function(name: str, file: str, symbols: Symbols) -> list[FunctionRef]:
     """The definitions a call of *name* in *file* may reach; empty if none is known."""
     own = symbols.own(name, file)
-    if own:
+    if own and not file.startswith("include/"):
         return own
     found = symbols.shared(name)
+    if own and all(ref.static for ref in found):
+        return own  # else a stub, for kernels without what the header declares
     visible = [ref for ref in found if not ref.static] or found
     if len(visible) > 1:
         visible = _same_arch(visible, file)

@@ -68,6 +68,12 @@ def test_the_real_function_is_meant_and_not_its_stub() -> None:
         }
     )
     assert files_of(kernel, "f", "drivers/b.c") == ["lib/a.c"]
+    assert files_of(kernel, "f", "include/linux/a.h") == ["lib/a.c"]  # of its inlines, too
+
+
+def test_an_inline_that_nobody_defines_is_no_stub() -> None:
+    kernel = Kernel({"include/linux/a.h": f"static inline int f{BODY}", "lib/a.c": f"int g{BODY}"})
+    assert files_of(kernel, "f", "include/linux/a.h") == ["include/linux/a.h"]
 
 
 def test_the_own_architecture_is_meant() -> None:
