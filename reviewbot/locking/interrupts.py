@@ -93,10 +93,15 @@ def owner_interrupted(
     node, action = edges.view.node(leg.target), edges.action(leg)
     if node is None or action is None or action.kind not in _SPINNING or not _spins(edges, leg):
         return None
-    ways = [way for legs in back.values() for way in legs if _comes_in(edges, way, leg.holder)]
+    ways = [
+        way
+        for legs in back.values()
+        for way in legs
+        if _comes_in(edges, way, leg.holder) and _beside(edges, way, leg.holder)
+    ]
     home = directory_of(edges.spot(leg.holder)[0])
-    owners = edges.view.graph.actors_on(node)[0].tolist()
-    owners.sort(key=lambda owner: (directory_of(edges.spot(owner)[0]) != home, owner))
+    takers = edges.view.graph.actors_on(node)[0].tolist()
+    owners = [owner for owner in takers if related(directory_of(edges.spot(owner)[0]), home)]
     for way in sorted(ways, key=edges.cost)[:MAX_WAYS]:
         context = _context(edges.view, way)
         for owner in owners[:MAX_OWNERS]:
@@ -151,7 +156,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tu
     own = contexts(edges.view, function)
     held = edges.leading_to(node, writers_only=action.mode == "read")
     direct: Iterable[tuple[Leg, ...]] = ((way,) for legs in held.values() for way in legs)
-    for found in (direct, _by_an_owner(edges, held) if edges.limits.asked else ()):
+    for found in (direct, _by_an_owner(edges, held, function) if edges.limits.asked else ()):
         own_lock = Leg(action.node, "", function, ())
         ways = [
             way
@@ -169,13 +174,25 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tu
     return ()
 
 
-def _by_an_owner(edges: Edges, held: Mapping[int, list[Leg]]) -> Iterator[tuple[Leg, Leg]]:
-    """Who waits for a spinlock whose owner, with another one held, takes the first."""
+def _by_an_owner(
+    edges: Edges, held: Mapping[int, list[Leg]], function: int
+) -> Iterator[tuple[Leg, Leg]]:
+    """Who waits for a spinlock whose owner, with another one held, takes the first.
+
+    All in one subsystem: what a driver does below its lock is not *function*'s business.
+    """
     for other, legs in list(held.items())[:MAX_OWNERS]:
-        first = min((leg for leg in legs if _spins(edges, leg)), key=edges.cost, default=None)
+        own = (leg for leg in legs if _spins(edges, leg) and _beside(edges, leg, function))
+        first = min(own, key=edges.cost, default=None)
         if first is not None and edges.cost(first) <= edges.limits.interrupt:
             for ways in edges.leading_to(other, writers_only=False).values():
-                yield from ((way, first) for way in ways)
+                yield from ((way, first) for way in ways if _beside(edges, way, function))
+
+
+def _beside(edges: Edges, leg: Leg, function: int) -> bool:
+    """Whether who holds stands in the subsystem of *function*."""
+    places = (directory_of(edges.spot(n)[0]) for n in (leg.holder, function))
+    return related(*places)
 
 
 def _spins(edges: Edges, leg: Leg) -> bool:
