@@ -355,8 +355,15 @@ class Calls:
 
     def _is_over(self, state: State, lock: str) -> bool:
         """Whether a lock that nobody takes twice was taken here on this path, and given back."""
-        given = any(self._one(name, lock) for name, _ in state.released)
-        return lock in state.done & self._record.exclusive and not given
+        if lock not in state.done & self._record.exclusive or self._changes_hands(lock):
+            return False
+        return not any(self._one(name, lock) for name, _ in state.released)
+
+    def _changes_hands(self, lock: str) -> bool:
+        """Whether a lock is named by a variable that is set more than once: to other objects."""
+        root = WORDS.match(lock)
+        local = self._locals.get(root[0]) if root is not None else None
+        return local is not None and local.param < 0 and not local.alias
 
     def _one(self, name: str, other: str) -> bool:
         """Whether two names are of one lock: a lock of file scope has its class's name too."""

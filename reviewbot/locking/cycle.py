@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.history import History, SiteState
 from reviewbot.locking.legs import Finding, Leg, Spot
+from reviewbot.locking.linked import ALLOCATION
 from reviewbot.locking.model import Edge, HazardKind, Node
 from reviewbot.locking.rows import CONTEXT, CONTEXTS, SLEEP
 
@@ -70,9 +71,9 @@ def _nodes(home: Finder, legs: Sequence[Leg]) -> dict[str, Node]:
     nodes = {
         name: _node(name, kinds.get(name, "")) for leg in legs for name in (leg.held, leg.target)
     }
-    if SLEEP in nodes:
+    for name in nodes.keys() & {SLEEP, ALLOCATION}:
         action = home.action(legs[0])
-        nodes[SLEEP] = Node("may sleep", f"{action.call}()" if action is not None else SLEEP)
+        nodes[name] = Node("may sleep", f"{action.call}()" if action is not None else name)
     return nodes
 
 

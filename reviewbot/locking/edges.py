@@ -18,7 +18,7 @@ import numpy as np
 from reviewbot.locking.graph import Reach, rows_of
 from reviewbot.locking.legs import Leg, Spot
 from reviewbot.locking.limits import UNASKED, Limits
-from reviewbot.locking.linked import OPS, Action, LinkedFunction, Taken, Use
+from reviewbot.locking.linked import ALLOCATION, OPS, Action, LinkedFunction, Taken, Use
 from reviewbot.locking.places import directory_of
 from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.rows import (
@@ -146,16 +146,20 @@ class Edges:
                     best[name] = entry
         return best
 
-    def sleepers(self, down: Reach) -> list[tuple[int, int]]:
-        """(who, flags) of those below that may sleep, the nearest first.
+    def sleepers(self, down: Reach) -> list[tuple[str, int, int]]:
+        """(node, who, flags) of those below that may sleep or allocate, the nearest first.
 
         Which of them does, conditions decide: the nearest of all may be one that cannot.
         """
-        actors, found, flags = self.view.graph.actions_of(down.ids())
-        sleep = self.view.node(SLEEP)
-        rows = rows_of(actors, found, flags)
-        own = {actor: bits for actor, node, bits in rows if node == sleep and bits & BLOCKS}
-        return sorted(own.items(), key=lambda one: (down.distance[one[0]], one))[:MAX_SLEEPERS]
+        nodes = {self.view.node(name): name for name in (SLEEP, ALLOCATION)}
+        rows = rows_of(*self.view.graph.actions_of(down.ids()))
+        own = {
+            (nodes[node], actor): bits
+            for actor, node, bits in rows
+            if node in nodes and bits & BLOCKS
+        }
+        order = sorted(own.items(), key=lambda one: (down.distance[one[0][1]], one))
+        return [(node, actor, bits) for (node, actor), bits in order[:MAX_SLEEPERS]]
 
     def targets(
         self, detail: LinkedFunction, use: Use

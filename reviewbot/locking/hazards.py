@@ -21,7 +21,7 @@ from reviewbot.locking.graph import FEW_CANDIDATES, rows_of
 from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.interrupts import inversions, owner_interrupted
 from reviewbot.locking.legs import Finding, Leg, Spot
-from reviewbot.locking.linked import LinkedFunction
+from reviewbot.locking.linked import ALLOCATION, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.recursions import Recursions
@@ -107,7 +107,7 @@ class Finder(Recursions):
         down = self.down(function)
         found = [(target, actor, bits) for target, (_, actor, bits) in self.nearest(down).items()]
         if atomic and self.limits.asked:
-            found.extend((SLEEP, actor, bits) for actor, bits in self.sleepers(down))
+            found.extend(self.sleepers(down))
         for target, actor, bits in found:
             path = tuple(reversed(down.path(actor)))
             for node in nodes:
@@ -162,7 +162,11 @@ class Finder(Recursions):
         sleeps = held & IN_ATOMIC and target & SLEEPS and self._near(leg)
         if sleeps and (kinds != _VFREE or self._frees_in_a_task(leg)):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
-        if leg.target == SLEEP or leg.held.endswith("()") or leg.target.endswith("()"):
+        if (
+            leg.target in (SLEEP, ALLOCATION)
+            or leg.held.endswith("()")
+            or leg.target.endswith("()")
+        ):
             return  # whatever lock a function returns is no class
         if not self.limits.asked and COMPLETION in (kinds, leg.held.partition(" ")[0]):
             return
@@ -205,6 +209,10 @@ class Finder(Recursions):
     def _near(self, leg: Leg) -> bool:
         """Whether a sleep is close enough to the atomic section to be meant by it."""
         home = self.spot(leg.holder)[0]
+        last = self.spot(leg.path[-1])[0] if leg.path else home
+        far = directory_of(last) != directory_of(home)
+        if leg.target == ALLOCATION and far and not self.limits.asked:
+            return False  # a core often has a way for those that cannot wait
         refs = [self.view.function(number) for number in leg.calls]
         files = [ref.file for ref in refs if ref is not None and not ref.macro]
         if any(ref is None for ref in refs) and not self._never_sleeps(leg):

@@ -18,6 +18,7 @@ from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import Effects, Held, Point, Walk, lock_expression, substitute, walk
 from reviewbot.locking.imbalance import Imbalance, imbalances
 from reviewbot.locking.linked import (
+    ALLOCATION,
     OPS,
     Action,
     LinkedFile,
@@ -231,8 +232,9 @@ class _FileLinker:
                 self._plain_action(primitive, actions)
         for name in function.allocates.split() if not self._names.file.startswith("mm/") else ():
             primitive = self._primitives.get(name)  # below kfree() the sanitizers allocate, too
-            if name not in met and (primitive is None or primitive.role is Role.OPAQUE):
-                sleep = Action("", "sleep", "", "write", 0, name, "", False, "", True)
+            allocates = primitive is None or primitive.role is Role.OPAQUE
+            if allocates and name not in met and "gfp" not in name:
+                sleep = Action(ALLOCATION, "alloc", "", "write", 0, name, "", False, "", True)
                 actions.setdefault(sleep, len(actions))
 
     def _plain_action(self, primitive: Primitive, actions: dict[Action, int]) -> None:

@@ -14,6 +14,8 @@ from reviewbot.locking.frameworks import Running, argument
 from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.symbols import FunctionRef
 
+ALLOCATION = "allocation"
+"""The node of a call that is handed a flag with which it may sleep, such as ``GFP_KERNEL``."""
 OPS = "ops "
 """Prefix of the virtual callee of calls through a struct: ``ops struct file_operations.open``."""
 

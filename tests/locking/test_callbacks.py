@@ -536,9 +536,17 @@ def test_a_line_discipline_writes_when_it_is_woken(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("flag", "found"), [("GFP_KERNEL", True), ("GFP_ATOMIC", False)])
-@pytest.mark.parametrize(("file", "counts"), [("drivers/box/tell.c", True), ("mm/tell.c", False)])
+@pytest.mark.parametrize(
+    ("file", "claim", "counts"),
+    [
+        ("drivers/box/tell.c", "", True),
+        ("drivers/base/tell.c", "", False),
+        ("drivers/base/tell.c", CLAIM, True),
+        ("mm/tell.c", CLAIM, False),
+    ],
+)
 def test_what_a_timer_calls_allocates(
-    lab: Lab, flag: str, found: bool, file: str, counts: bool
+    lab: Lab, flag: str, found: bool, file: str, claim: str, counts: bool
 ) -> None:
     """The flag is seen where no lock is held; below mm it is the sanitizers' business."""
     timer = """
@@ -556,7 +564,7 @@ void box_init(struct box *b)
 """
     tell = "void box_tell(void *b)\n{\n\tvoid *m = new_message(b, 12,\n\t\t%s);\n\tsend(m);\n}\n"
     quiet, loud = ({"drivers/box/box.c": timer, file: tell % one} for one in ("GFP_NOWAIT", flag))
-    kinds = [h.kind for h in lab.review(quiet, loud, claim=CLAIM).hazards]
+    kinds = [h.kind for h in lab.review(loud, quiet, claim=claim).hazards]
     assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * (found and counts)
 
 
