@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-import numpy as np
-
 from reviewbot.locking.instances import is_pointed_to
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
@@ -59,7 +57,7 @@ class Beliefs(Ways):
         socket does not close one of another protocol's.  A driver with a table of its own
         does not mean that of its neighbours in the directory, nor one with a directory of
         its own those in the directory above.  A core that hands on whatever it is given is
-        in no driver's directory; but what one chain of notifiers runs is not on another.
+        in no driver's directory; but which chain a notifier is on only its own file knows.
         """
         file = self.spot(leg.holder)[0]
         home = directory_of(file)
@@ -67,26 +65,21 @@ class Beliefs(Ways):
         for caller, member, callee in zip(way, way[1:], way[2:], strict=False):
             if self.view.function(member) is not None or not self.view.graph.is_wide(member):
                 continue
-            if self.view.callable_name(member) == _NOTIFIER:
+            same = self.spot(callee)[0] == file
+            if self.view.callable_name(member) == _NOTIFIER and not same:
                 return True
-            if home.count("/") < 1:
+            if same or home.count("/") < 1:
                 continue
             framework, found = (directory_of(self.spot(n)[0]) for n in (caller, callee))
             if not any(related(*pair) for pair in combinations((home, framework, found), 2)):
                 return True
-            tables = self._tables_in(member)
+            tables = {ref.file for ref in self.view.called_by(member)}
             if found == directory_of(home) and home in map(directory_of, tables):
                 return True
             asks = self.spot(caller)[0] != file  # a file that calls members is a core itself
-            if found == home and asks and file in tables and self.spot(callee)[0] != file:
+            if found == home and asks and file in tables:
                 return True
         return False
-
-    def _tables_in(self, member: int) -> set[str]:
-        """The files of the functions that stand behind a member."""
-        _, functions = self.view.graph.callees(np.array([member], np.int32))
-        refs = map(self.view.function, functions.tolist())
-        return {ref.file for ref in refs if ref is not None}
 
     def _handed_in(self, leg: Leg) -> bool:
         """Whether a leg starts with a call of what its function was handed.

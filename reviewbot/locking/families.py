@@ -8,8 +8,6 @@ has the functions of a protocol's sockets works on those; any other may be given
 
 from __future__ import annotations
 
-import numpy as np
-
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS
 from reviewbot.locking.places import directory_of
@@ -63,8 +61,4 @@ _INET = {"net/ipv4", "net/ipv6"}
 
 def _owners(view: View, member: str) -> set[str]:
     number = view.callable_number(member)
-    if number is None:
-        return set()
-    _, functions = view.graph.callees(np.array([number], np.int32))
-    refs = (view.function(function) for function in functions.tolist())
-    return {ref.file for ref in refs if ref is not None}
+    return {ref.file for ref in view.called_by(number)} if number is not None else set()

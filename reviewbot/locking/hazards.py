@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 
-import numpy as np
-
 from reviewbot.locking.beliefs import COMPLETION, FILES
 from reviewbot.locking.edges import DEPTH, action_bits, bits_of
 from reviewbot.locking.families import one_family
@@ -153,11 +151,13 @@ class Finder(Recursions):
                     yield finding
 
     def _inversions(self, function: int) -> Iterator[Finding]:
+        """Locks that a function takes open to an interrupt, of those that one kernel can have."""
         for finding in inversions(self, function):
             if self.possible(*finding.legs):
                 yield finding
 
     def _cycles(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
+        """The hazards that an edge is part of, whatever kernel its legs are of."""
         kinds = self.what_of(leg)
         sleeps = held & IN_ATOMIC and target & SLEEPS and self._near(leg)
         if sleeps and (kinds != _VFREE or self._frees_in_a_task(leg)):
@@ -426,10 +426,9 @@ class Finder(Recursions):
             return False
         if not imbalance.taken:
             return True
-        callers, _ = self.view.graph.callers(np.array([function], np.int32))
-        known = [n for n in callers.tolist() if self.view.function(n) is not None]
-        kept = (ends_for(self.view, caller, function, imbalance.node) for caller in known)
-        return bool(known) and not any(kept)
+        callers = self.view.callers_of(function)
+        ended = (ends_for(self.view, ref.id, function, imbalance.node) for ref in callers)
+        return bool(callers) and not any(ended)
 
     def interruption(self, site: Spot, key: tuple[HazardKind, frozenset[str]]) -> Finding | None:
         """The hazard *key* of a lock that an interrupt comes to take, at a function."""

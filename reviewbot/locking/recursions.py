@@ -6,8 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from reviewbot.locking.beliefs import Beliefs
 from reviewbot.locking.instances import other_object, points_to, runs_members, same_object
 from reviewbot.locking.legs import Leg
@@ -91,9 +89,10 @@ class Recursions(Beliefs):
         What a driver asks of its framework under its own lock, and its callback takes
         that lock: the same one, unless the driver handles two objects at once; to its
         directory, or by an inline of its header, if somebody speaks of such things.  A
-        lock that is a variable is the same wherever a callback of its file takes it; that
-        callbacks of others call for it is for those who run them to see at once.  A fault
-        on user memory comes back to the file system whose file is mapped there.
+        lock that is a variable is the same wherever a callback of its own file takes it;
+        another file's callback that calls back into this one would lock up on its first run,
+        so that takes somebody who speaks of it.  A fault on user memory comes back to the
+        file system whose file is mapped there.
         """
         variable = not leg.held.startswith("struct ")
         if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
@@ -127,9 +126,9 @@ class Recursions(Beliefs):
         if actor is None or self.cost(leg) > self.limits.interrupt or self._meets_another(leg):
             return False
         members = {r.what for r in self.view.registered(leg.path[0]) if r.node == leg.held}
-        numbers = [n for member in members if (n := self.view.callable_number(member)) is not None]
-        callers, _ = self.view.graph.callers(np.array(numbers, np.int32))
-        framework = {directory_of(self.spot(caller)[0]) for caller in callers.tolist()}
+        numbers = (self.view.callable_number(member) for member in members)
+        callers = (ref for n in numbers if n is not None for ref in self.view.callers_of(n))
+        framework = {directory_of(ref.file) for ref in callers}
         own = directory_of(self.spot(leg.holder)[0])
         return directory_of(actor.file) in framework - {own} and self._belongs(leg.held, framework)
 

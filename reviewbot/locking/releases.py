@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
 from reviewbot.locking.legs import Finding, Spot
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.symbols import FunctionRef
@@ -37,7 +35,7 @@ def is_in_doubt(finding: Finding, view: View) -> bool:
         _names_field(name, finding.leg.held)
         for ref in view.functions_in(finding.site[0])
         if ref.name == finding.site[1]
-        for callee in _callees(view, ref.id)
+        for callee in view.called_by(ref.id)
         for name in (callee.effects.doubts if callee.effects is not None else ())
     )
 
@@ -48,14 +46,8 @@ def ends_for(view: View, caller: int, function: int, cls: str) -> bool:
     release = re.compile(rf"\b\w*{_RELEASE}\w*\s*\([^;]*\b{field}\b")
     if release.search(view.text_of(caller)) is not None:
         return True
-    others = (ref for ref in _callees(view, caller) if ref.id != function)
+    others = (ref for ref in view.called_by(caller) if ref.id != function)
     return any(_releases(ref, cls) for ref in others)
-
-
-def _callees(view: View, function: int) -> list[FunctionRef]:
-    _, numbers = view.graph.callees(np.array([function], np.int32))
-    refs = (view.function(number) for number in numbers.tolist())
-    return [ref for ref in refs if ref is not None]
 
 
 def _gives_back(view: View, spot: Spot, cls: str) -> bool:

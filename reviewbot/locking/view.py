@@ -353,6 +353,16 @@ class View:
         nodes = [r.node for r in self.registered(function) if r.node not in CONTEXTS]
         return [*nodes, *(queue for node in nodes for queue in self.queues_of(node))]
 
+    def called_by(self, number: int) -> list[FunctionRef]:
+        """The functions that a function may call, or that stand behind a member."""
+        _, callees = self.graph.callees(np.array([number], np.int32))
+        return [ref for n in callees.tolist() if (ref := self.function(n)) is not None]
+
+    def callers_of(self, number: int) -> list[FunctionRef]:
+        """The functions that may call a function, or a member."""
+        callers, _ = self.graph.callers(np.array([number], np.int32))
+        return [ref for n in callers.tolist() if (ref := self.function(n)) is not None]
+
     def tables_of(self, function: int) -> list[str]:
         """Virtual callees (``ops struct x.field``) that may be this function."""
         callers, _ = self.graph.callers(np.array([function], np.int32))

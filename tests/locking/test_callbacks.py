@@ -665,3 +665,69 @@ def test_a_clock_on_a_bus_is_prepared_for_the_bus(lab: Lab) -> None:
     hazard = removed(lab.review(before, after, claim=CLAIM), HazardKind.LOCK_ORDER_INVERSION)
     assert set(hazard.classes) == {"drivers/clk/clk.c:prepare_lock", "struct i2c_adapter.bus_lock"}
     assert lab.review(before, after).verdict is Verdict.CLEAN
+
+
+CHAIN = """
+static RAW_NOTIFIER_HEAD(chain);
+void restart(void)
+{
+	raw_notifier_call_chain(&chain, 0, NULL);
+}
+int raw_notifier_call_chain(struct raw_notifier_head *nh, unsigned long val, void *v)
+{
+	struct notifier_block *nb = nh->head;
+
+	return nb->notifier_call(nb, val, v);
+}
+"""
+NOTIFIED = """
+static DEFINE_MUTEX(%s_state);
+static int %s_notify(struct notifier_block *nb, unsigned long event, void *data)
+{
+	mutex_lock(&%s_state);
+	mutex_unlock(&%s_state);
+	return 0;
+}
+static struct notifier_block %s_nb = {
+	.notifier_call = %s_notify,
+};
+"""
+RESTARTS = """
+void power_off(void)
+{
+	mutex_lock(&%s_state);
+@@
+	mutex_unlock(&%s_state);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "found"), [("drivers/power/off.c", True), ("drivers/power/other/off.c", False)]
+)
+def test_a_notifier_is_on_the_chain_that_its_own_file_calls(
+    lab: Lab, place: str, found: bool
+) -> None:
+    """Of many notifiers only that of the file itself is known to be called there."""
+    header = (
+        "struct notifier_block {\n\tint (*notifier_call)(struct notifier_block *nb,"
+        " unsigned long event, void *data);\n};\n"
+        "struct raw_notifier_head {\n\tstruct notifier_block *head;\n};\n"
+        "extern struct mutex off_state;\n"
+    )
+    kernel = {"include/linux/notifier.h": header, "kernel/notifier.c": CHAIN}
+    for name in ("one", "two", "three"):
+        kernel[f"drivers/{name}/{name}.c"] = NOTIFIED.replace("%s", name)
+    handler = NOTIFIED.replace("static DEFINE", "DEFINE").replace("%s", "off")
+    caller = RESTARTS.replace("%s", "off")
+    kernel[place] = handler
+    before, after = (
+        {
+            **kernel,
+            "drivers/power/off.c": kernel.get("drivers/power/off.c", "")
+            + caller.replace("@@", body),
+        }
+        for body in ("\trestart();", ";")
+    )
+    comparison = lab.review(before, after, claim=CLAIM)
+    assert (comparison.verdict is Verdict.REMOVED) == found

@@ -7,7 +7,7 @@ import pytest
 
 from reviewbot.locking.model import ChangeState, Grade, HazardKind, Verdict
 from tests.locking.scenario import one
-from tests.locking.support import CLAIM, Lab, of_kind, removed
+from tests.locking.support import CLAIM, Lab, of_kind, removed, removed_if_asked
 
 FAULT = """
 static int dev_fault(struct vm_fault *vmf)
@@ -72,15 +72,10 @@ void change(void)
 """
 
 
-@pytest.mark.parametrize("claim", [CLAIM, ""])
-def test_a_reader_that_reads_again_may_wait_for_a_writer(lab: Lab, claim: str) -> None:
+def test_a_reader_that_reads_again_may_wait_for_a_writer(lab: Lab) -> None:
     """lockdep says so too; a review only of who speaks of such things."""
     before, after = ({"lib/t.c": REREAD.replace("@@", body)} for body in ("\tlook();", "\t;"))
-    comparison = lab.review(before, after, claim=claim)
-    if not claim:
-        assert comparison.verdict is Verdict.CLEAN
-        return
-    hazard = removed(comparison, HazardKind.RECURSIVE_LOCK)
+    hazard = removed_if_asked(lab, before, after, HazardKind.RECURSIVE_LOCK)
     assert hazard.grade is Grade.CONDITIONAL
     assert "only while a writer waits" in hazard.condition
 
@@ -289,16 +284,11 @@ void timeout(struct request *r)
 """
 
 
-@pytest.mark.parametrize("claim", [CLAIM, ""])
-def test_a_lock_of_the_same_class_close_by_may_be_the_same(lab: Lab, claim: str) -> None:
+def test_a_lock_of_the_same_class_close_by_may_be_the_same(lab: Lab) -> None:
     """How the functions find their object is not followed: a condition says so."""
     call = "\ttimed_out(r);\n"
     before, after = ({"drivers/q.c": QUEUE % where} for where in ((call, ""), ("", call)))
-    comparison = lab.review(before, after, claim=claim)
-    if not claim:
-        assert comparison.verdict is Verdict.CLEAN
-        return
-    hazard = removed(comparison, HazardKind.RECURSIVE_LOCK)
+    hazard = removed_if_asked(lab, before, after, HazardKind.RECURSIVE_LOCK)
     assert hazard.grade is Grade.CONDITIONAL
     assert "only if they are of the same object" in hazard.condition
 
@@ -335,8 +325,7 @@ static const struct udp_tunnel_nic_info chip_ports = {
 """
 
 
-@pytest.mark.parametrize("claim", [CLAIM, ""])
-def test_a_callback_asks_its_framework_for_the_lock_it_is_run_under(lab: Lab, claim: str) -> None:
+def test_a_callback_asks_its_framework_for_the_lock_it_is_run_under(lab: Lab) -> None:
     header = (
         "struct net_device {\n\tconst struct udp_tunnel_nic_info *udp_tunnel_nic_info;\n"
         "\tstruct udp_tunnel_nic *udp_tunnel_nic;\n};\nstruct udp_tunnel_nic_info {\n"
@@ -350,10 +339,6 @@ def test_a_callback_asks_its_framework_for_the_lock_it_is_run_under(lab: Lab, cl
         }
         for body in ("\tudp_tunnel_nic_note(dev);", "\tnote(dev);")
     )
-    comparison = lab.review(before, after, claim=claim)
-    if not claim:
-        assert comparison.verdict is Verdict.CLEAN
-        return
-    hazard = removed(comparison, HazardKind.RECURSIVE_LOCK)
+    hazard = removed_if_asked(lab, before, after, HazardKind.RECURSIVE_LOCK)
     assert hazard.classes == ("struct udp_tunnel_nic.lock",)
     assert "only if the callback is for the same object" in hazard.condition
