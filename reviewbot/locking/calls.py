@@ -348,7 +348,7 @@ class Calls:
             self._record.matched.add(place)
         names = {found.lock, self._class(found.lock, found.cls)}
         self._record.given_back |= names
-        if found.mode == "write" and found.kind in _EXCLUSIVE:
+        if _is_exclusive(found) and found.kind != "semaphore":
             self._record.exclusive.add(found.lock)
         done = state.done | names if self._thorough else state.done
         return State(held, state.released, state.known, done)
@@ -401,9 +401,6 @@ class Calls:
             self._record.doubtful |= {lock, self._class(one.lock, one.cls)}
             return unnamed[-1]
         return None
-
-
-_EXCLUSIVE = frozenset({"mutex", "spinlock", "rwlock", "rwsem", "percpu-rwsem"})
 
 
 def _kept(event: Event) -> tuple[str, ...]:

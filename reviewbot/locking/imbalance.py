@@ -162,10 +162,7 @@ def _dropped_untold(
         if not walk.given_back.isdisjoint(names):
             continue
         dropping = [e for e in walk.exits if (lock, mode) in e.released]
-        others = [
-            e for e in walk.exits
-            if e.variant == dropping[0].variant and not any(name == lock for name, _ in e.released)
-        ]  # fmt: skip
+        others = [e for e in walk.exits if all(name != lock for name, _ in e.released)]
         if len(dropping) > len(others):
             continue
         for leave in dropping:
@@ -175,8 +172,8 @@ def _dropped_untold(
 
 def _is_same_answer(one: Exit, other: Exit) -> bool:
     """Whether a caller that gets one result cannot know which way out it is of."""
-    alike = one.value == other.value and one.constant == other.constant
-    return alike and one.value != ANY and not _told_by_caller(one, other)
+    answers = {(e.variant, e.value, e.constant) for e in (one, other)}
+    return len(answers) == 1 and one.value != ANY and not _told_by_caller(one, other)
 
 
 def _mistaken(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iterable[Imbalance]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -230,10 +231,18 @@ class _FileLinker:
                 primitive.role is Role.WAIT and primitive.object and not function.flows
             ):
                 self._plain_action(primitive, actions)
-        for name in function.allocates.split() if not self._names.file.startswith("mm/") else ():
-            primitive = self._primitives.get(name)  # below kfree() the sanitizers allocate, too
-            allocates = primitive is None or primitive.role is Role.OPAQUE
-            if allocates and name not in met and "gfp" not in name:
+        if not self._names.file.startswith("mm/"):  # the sanitizers allocate below kfree(), too
+            self._allocations(function, met, actions)
+
+    def _allocations(
+        self, function: Function, met: AbstractSet[str], actions: dict[Action, int]
+    ) -> None:
+        """Add the calls that are handed a flag with which they may sleep."""
+        for name in function.allocates.split():
+            primitive = self._primitives.get(name)
+            known = primitive is not None and primitive.role is not Role.OPAQUE
+            keeps = "gfp" in name  # mapping_set_gfp_mask() and its kin: no allocation
+            if not (known or keeps or name in met):
                 sleep = Action(ALLOCATION, "alloc", "", "write", 0, name, "", False, "", True)
                 actions.setdefault(sleep, len(actions))
 
