@@ -14,13 +14,14 @@ from reviewbot.locking.instances import is_pointed_to
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
-from reviewbot.locking.primitives import builtin
+from reviewbot.locking.primitives import SIGNALS, builtin
 from reviewbot.locking.rows import BLOCKS, CONTEXT, READ
 from reviewbot.locking.ways import Ways
 
 FILES = frozenset({"debugfs", "proc", "sysfs"})
 COMPLETION = "completion"
 _NOTIFIER = f"{OPS}struct notifier_block.notifier_call"
+_BIT_LOCK = "bit-lock"
 _FAIR = frozenset({"rwsem", "percpu-rwsem"})
 """Kinds of lock whose readers wait for a writer that waits."""
 
@@ -39,7 +40,7 @@ class Beliefs(Ways):
             return False
         if not self.limits.asked and self._may_be_one(leg, closing):
             return False
-        return self.ordered(leg, closing) and self._told(leg, closing)
+        return self.ordered(leg, closing) and self.told(leg, closing)
 
     def possible(self, *legs: Leg) -> bool:
         """Whether all of some legs may be of one kernel, and of the same objects."""
@@ -125,13 +126,17 @@ class Beliefs(Ways):
             for other, behind in pairwise((*closing.path, -1))
         )
 
-    def _told(self, leg: Leg, closing: Leg) -> bool:
+    def told(self, leg: Leg, closing: Leg) -> bool:
         """Whether an order between kinds of lock that know none is broken.
 
-        Semaphores are signals as often as locks, and wound/wait mutexes back off.
+        Semaphores are signals as often as locks, and wound/wait mutexes back off.  Folios
+        of all file systems are of one class, so an order with one is believed only if
+        somebody speaks of such things.
         """
         between = {self.kind_of(leg), self.kind_of(closing)}
-        return len(between) > 1 or between.isdisjoint({"semaphore", "ww-mutex"})
+        if _BIT_LOCK in between and not self.limits.asked:
+            return False
+        return len(between) > 1 or between.isdisjoint(SIGNALS | {"ww-mutex"})
 
     def ordered(self, leg: Leg, closing: Leg) -> bool:
         """Whether the classes of a cycle have an order that it can break.

@@ -17,7 +17,7 @@ from reviewbot.locking.interest import Interest, find_interest, parameter_of
 from reviewbot.locking.known import NOTHING, Knowledge
 from reviewbot.locking.names import WORDS, substitute
 from reviewbot.locking.optional import Arms, back_edges, find_arms
-from reviewbot.locking.primitives import CPU_STATES
+from reviewbot.locking.primitives import CPU_STATES, SIGNALS
 from reviewbot.locking.states import Record, State
 
 MAX_DEPTH = 16
@@ -305,7 +305,7 @@ class Calls:
             effect.irq,
             effect.nested,
             cls=effect.cls,
-            kept=_kept(event) if lock.endswith("()") else (),
+            kept=_kept(event) if lock.endswith("()") or lock.startswith("=") else (),
         )
         regained = next((pair for pair in state.released if self._one(pair[0], lock)), None)
         if regained is not None:  # the caller's, given back to it: held on return as on entry
@@ -348,7 +348,7 @@ class Calls:
             self._record.matched.add(place)
         names = {found.lock, self._class(found.lock, found.cls)}
         self._record.given_back |= names
-        if _is_exclusive(found) and found.kind != "semaphore":
+        if _is_exclusive(found) and found.kind not in SIGNALS:
             self._record.exclusive.add(found.lock)
         done = state.done | names if self._thorough else state.done
         return State(held, state.released, state.known, done)

@@ -53,8 +53,13 @@ _CLAIM = re.compile(
     r"|double \w*unlock|leak\w* \w*lock",
     re.I,
 )
-_SPEAKS = re.compile(r"(?<!c)lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bh[au]ng", re.I)
+_SPEAKS = re.compile(
+    r"(?<!c)lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bh[au]ng|PREEMPT_RT", re.I
+)
 """Words of a series that may mend locking: it is looked at again, for longer proofs."""
+_SPEAKS_OF_RT = re.compile(
+    r"PREEMPT_RT|\bRT\b|raw_?\W?spin|sleep|atomic|invalid (wait )?context|wait context", re.I
+)
 _FAR = (
     "The proof is a long one, or rests on less than others; it is shown because the series speaks"
     " of locking and takes the hazard away."
@@ -106,7 +111,8 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     reported, verdict, reason = judge(hazards, claim)
     short = len(views) <= EVERY  # as fixes are; the time of a long one is better spent
     if verdict is Verdict.CLEAN and short and _SPEAKS.search(claim) is not None:
-        gone = [h for h in _hazards(History(views, changed, ASKED), paths) if _only_gone(h)]
+        limits = replace(ASKED, rt=_SPEAKS_OF_RT.search(claim) is not None)
+        gone = [h for h in _hazards(History(views, changed, limits), paths) if _only_gone(h)]
         if gone:
             reported, verdict, reason = judge([_far_fetched(h) for h in gone], claim)
     return Comparison(

@@ -289,6 +289,14 @@ class Describer:
         if finding.kind is HazardKind.RECURSIVE_LOCK:
             name = held if held == target else f"{held}, to which {target} points,"
             return f"{function} takes {name} while it holds it already{through}."
+        if finding.on_rt:
+            where = (
+                f"called back in a {held}" if leg.function == CONTEXT else f"while it holds {held}"
+            )
+            return (
+                f"{function} takes {target}{through} {where}: on PREEMPT_RT that is a lock that"
+                " sleeps, and nothing may sleep there."
+            )
         if finding.kind is HazardKind.SLEEP_IN_ATOMIC and leg.function == CONTEXT:
             where = self.context_name(held)
             return f"{function} runs as {where}, and reaches {call}, which may sleep."

@@ -20,17 +20,14 @@ from reviewbot.locking.legs import Leg, Spot
 from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.linked import ALLOCATION, OPS, Action, LinkedFunction, Taken, Use
 from reviewbot.locking.places import directory_of
-from reviewbot.locking.primitives import ATOMIC
 from reviewbot.locking.rows import (
     BLOCKS,
     CONTEXT,
-    IN_ATOMIC,
-    NESTED,
     READ,
     SLEEP,
     SLEEPS,
     Ids,
-    sleeps,
+    action_bits,
 )
 from reviewbot.locking.view import View
 
@@ -340,20 +337,3 @@ def _step(file: str, other: str) -> int:
     if file == other:
         return IN_FILE
     return IN_DIRECTORY if directory_of(file) == directory_of(other) else ELSEWHERE
-
-
-def bits_of(taken: Taken) -> int:
-    return (
-        (READ if taken.mode == "read" else 0)
-        | (NESTED if taken.nested else 0)
-        | (IN_ATOMIC if taken.kind in ATOMIC else 0)
-    )
-
-
-def action_bits(action: Action) -> int:
-    return (
-        (BLOCKS if action.blocks else 0)
-        | (READ if action.mode == "read" else 0)
-        | (NESTED if action.nested else 0)
-        | (SLEEPS if sleeps(action) else 0)
-    )

@@ -55,6 +55,8 @@ class Callback:
     """What kind of object the member's owner is, if the callback is the handler of it alone."""
     here: bool = False
     """Whether all objects of this kind in a source file are one, as in ``primitives.toml``."""
+    raw: bool = False
+    """Whether nothing may sleep there on PREEMPT_RT either."""
 
     def to_dict(self) -> dict[str, Any]:
         return {"held": list(self.held), "context": self.context.value, "source": self.source}
@@ -87,7 +89,7 @@ class Frameworks:
             ) from error
         entry = Callback(
             tuple(table.get("held", ())), context, table["source"], table.get("object", ""),
-            table.get("here", False),
+            table.get("here", False), table.get("raw", False),
         )  # fmt: skip
         for member in members:
             self._named.setdefault(member, []).append(entry)
@@ -111,8 +113,9 @@ class Frameworks:
 
 _OF_THE_KERNEL = re.compile(r" \(include/[\w./-]+\)")
 _KEYS = frozenset(
-    {"struct", "fields", "functions", "arguments", "held", "context", "source", "object", "here"}
-)
+    {"struct", "fields", "functions", "arguments", "held", "context", "source", "object", "here",
+     "raw"}
+)  # fmt: skip
 
 
 def argument(function: str, position: str | int) -> str:

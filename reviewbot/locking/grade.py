@@ -28,6 +28,8 @@ def condition(view: View, finding: Finding) -> str:
     parts = [_workers(view, finding.closing[0].held)] if _is_pool(finding) else []
     if finding.kind is HazardKind.RECURSIVE_LOCK:
         parts.extend(_identity(view, finding))
+    if finding.on_rt:
+        parts.append("Only on PREEMPT_RT, where a spinlock_t or rwlock_t sleeps.")
     if finding.readers:
         parts.append(
             f"Readers of {finding.readers} block each other only while a writer waits for it."

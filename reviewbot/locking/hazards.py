@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 
 from reviewbot.locking.beliefs import COMPLETION, FILES
-from reviewbot.locking.edges import DEPTH, action_bits, bits_of
+from reviewbot.locking.edges import DEPTH
 from reviewbot.locking.families import one_family
 from reviewbot.locking.graph import FEW_CANDIDATES, rows_of
 from reviewbot.locking.imbalance import Imbalance
@@ -22,6 +22,7 @@ from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import ALLOCATION, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.primitives import CPU_OBJECTS, RCU
 from reviewbot.locking.recursions import Recursions
 from reviewbot.locking.releases import ends_for
 from reviewbot.locking.rows import (
@@ -29,10 +30,14 @@ from reviewbot.locking.rows import (
     CONTEXT,
     CONTEXTS,
     IN_ATOMIC,
-    RCU,
+    IN_RAW,
+    IRQ_OFF,
     READ,
     SLEEP,
     SLEEPS,
+    SLEEPS_ON_RT,
+    action_bits,
+    bits_of,
     masked,
     runs_atomically,
 )
@@ -45,7 +50,8 @@ NEAR = 2
 """Calls in each part of such a cycle."""
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
-_VFREE = "vfree"
+_VFREE, _DMA_FREE = "vfree", "dma-free"
+_NEVER = CONTEXTS | CPU_OBJECTS | {RCU}
 _WORKER_POOL = "srcu-gp"
 
 
@@ -160,8 +166,11 @@ class Finder(Recursions):
         """The hazards that an edge is part of, whatever kernel its legs are of."""
         kinds = self.what_of(leg)
         sleeps = held & IN_ATOMIC and target & SLEEPS and self._near(leg)
-        if sleeps and (kinds != _VFREE or self._frees_in_a_task(leg)):
+        if sleeps and self._frees(kinds, leg, held):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
+        if self.limits.rt and held & IN_RAW and target & SLEEPS_ON_RT and self._near(leg):
+            finding = self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
+            yield replace(finding, classes=(leg.held, leg.target))
         if (
             leg.target in (SLEEP, ALLOCATION)
             or leg.held.endswith("()")
@@ -224,12 +233,17 @@ class Finder(Recursions):
         own = sum(takewhile(bool, stays))
         return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls
 
-    def _frees_in_a_task(self, leg: Leg) -> bool:
-        """Whether a leg comes to vfree() where that may sleep, if somebody speaks of such things.
+    def _frees(self, what: str, leg: Leg, held: int) -> bool:
+        """Whether freeing memory is what may not be done there; true of all else that sleeps.
 
-        Most of what kvfree() is given is too small for it; with softirqs off or in an
-        interrupt it leaves the work to another.
+        dma_free_coherent() warns where interrupts are off, and only there.  Most of what
+        kvfree() is given is too small for vfree(), so that takes somebody who speaks of
+        it; with softirqs off or in an interrupt it leaves the work to another.
         """
+        if what == _DMA_FREE:
+            return bool(held & IRQ_OFF)
+        if what != _VFREE:
+            return True
         use = self.use(leg)
         if not self.limits.asked or use is None:
             return False
@@ -241,7 +255,7 @@ class Finder(Recursions):
         A spinlock may be one only for some of its owners, and calls through a struct be
         made by the others.
         """
-        return self.limits.asked and (leg.held == RCU or leg.held in CONTEXTS)
+        return self.limits.asked and leg.held in _NEVER
 
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
@@ -309,7 +323,8 @@ class Finder(Recursions):
             one_file = len({self.spot(way.holder)[0] for way in (leg, first, home)}) == 1
             if not (waits and one_file) and not self._only_locks(leg, first, home):
                 continue
-            if self.ordered(leg, first) and self.ordered(first, home):
+            pairs = ((leg, first), (first, home))
+            if all(self.ordered(*pair) and self.told(*pair) for pair in pairs):
                 return first, home
         return None
 

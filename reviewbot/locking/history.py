@@ -22,7 +22,7 @@ from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.model import ChangeState, HazardKind
 from reviewbot.locking.orders import follows
 from reviewbot.locking.releases import is_in_doubt, is_out_of_sight
-from reviewbot.locking.rows import SLEEPS
+from reviewbot.locking.rows import SLEEPS, SLEEPS_ON_RT
 from reviewbot.locking.view import View
 
 Key = tuple[HazardKind, frozenset[str]]
@@ -203,7 +203,7 @@ def volatile(
             frozenset(_effects(finder, own.get(spot, ())))
             for finder, own in zip(finders, found, strict=True)
         ]
-        every = frozenset[tuple[str, int, bool]]().union(*sets)
+        every = frozenset[tuple[str, int, int]]().union(*sets)
         wirings = {
             tuple(wiring(finder.view, number) for number in own.get(spot, ()))
             for finder, own in zip(finders, found, strict=True)
@@ -253,10 +253,10 @@ def _behind(finder: Finder, functions: Iterable[int], names: AbstractSet[str]) -
     }
 
 
-def _effects(finder: Finder, functions: Iterable[int]) -> set[tuple[str, int, bool]]:
+def _effects(finder: Finder, functions: Iterable[int]) -> set[tuple[str, int, int]]:
     """What *functions* block on, the number of calls that lead there, and whether it sleeps."""
     return {
-        (name, min(distance, FAR), bool(bits & SLEEPS))
+        (name, min(distance, FAR), bits & (SLEEPS | SLEEPS_ON_RT))
         for number in functions
         for name, (distance, _, bits) in finder.nearest(finder.down(number)).items()
     }

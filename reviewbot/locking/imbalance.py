@@ -19,12 +19,18 @@ from reviewbot.locking.body import VOID
 from reviewbot.locking.classes import Place
 from reviewbot.locking.effects import ANY, Exit, Held, Walk
 from reviewbot.locking.facts import Function
-from reviewbot.locking.primitives import CPU_OBJECTS, CPU_STATES, SLEEPING, Role, builtin
+from reviewbot.locking.primitives import (
+    CPU_OBJECTS,
+    CPU_STATES,
+    RCU,
+    SIGNALS,
+    SLEEPING,
+    Role,
+    builtin,
+)
 
 _TABLE = builtin()
-_SIGNALS = frozenset({"semaphore"})
-"""What another context may give back."""
-_NESTING = CPU_OBJECTS | {"RCU"}
+_NESTING = CPU_OBJECTS | {RCU}
 """What a callee may leave entered once more: one unlock does not end it."""
 _FAILURES = frozenset({"false", "NULL", "IRQ_NONE"})
 """Zeros that say that nothing was done: whoever keeps a lock returns something else."""
@@ -87,7 +93,7 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
             ]
             odd = odd_ones(keeping, rest)
             for leave in keeping:
-                weak = leave not in odd or held.kind in _SIGNALS
+                weak = leave not in odd or held.kind in SIGNALS
                 if leave in odd or (leave.value == "0" and _is_mute(rest)):
                     sure = next(h for h in leave.held if _is(h, lock, mode))
                     yield Imbalance(place.cls, expression, sure.line, sure.call, leave.line, weak)

@@ -23,7 +23,7 @@ from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.linked import Action, LinkedFunction, Registration, context_node
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
-from reviewbot.locking.primitives import ATOMIC, SLEEPING
+from reviewbot.locking.primitives import ATOMIC, SLEEPING, SPINNING
 from reviewbot.locking.rows import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS, Ids, masked, sleeps
 from reviewbot.locking.view import View
 
@@ -34,7 +34,6 @@ _NOT_BETWEEN = {
     Running.SOFTIRQ: frozenset({Running.HARDIRQ, Running.SOFTIRQ}),
 }
 """Where an interrupt does not come in between."""
-_SPINNING = frozenset({"spinlock", "rwlock"})
 MAX_WAYS, MAX_OWNERS = 4, 48
 """Interrupts, and owners of a lock, that are looked at for a hazard of two locks."""
 
@@ -66,7 +65,7 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
         return
     seen: set[str] = set()
     for number, action in enumerate(detail.actions):
-        if action.kind not in _SPINNING or not action.blocks or action.node in seen:
+        if action.kind not in SPINNING or not action.blocks or action.node in seen:
             continue
         if action.node.endswith("()"):  # whatever lock a function returns is no class
             continue
@@ -91,7 +90,7 @@ def owner_interrupted(
     The one has interrupts on, the other comes in: neither gives back what it has.
     """
     node, action = edges.view.node(leg.target), edges.action(leg)
-    if node is None or action is None or action.kind not in _SPINNING or not _spins(edges, leg):
+    if node is None or action is None or action.kind not in SPINNING or not _spins(edges, leg):
         return None
     ways = [
         way
@@ -197,7 +196,7 @@ def _beside(edges: Edges, leg: Leg, function: int) -> bool:
 
 def _spins(edges: Edges, leg: Leg) -> bool:
     taken = edges.taken(leg)
-    return taken is not None and taken.kind in _SPINNING
+    return taken is not None and taken.kind in SPINNING
 
 
 def _in_one_file(edges: Edges, way: Leg, function: int) -> bool:

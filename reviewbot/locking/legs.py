@@ -57,6 +57,11 @@ class Finding:
     """The lock that both sides take for reading: a writer has to wait in between."""
 
     @property
+    def on_rt(self) -> bool:
+        """Whether what sleeps is a spinlock, as on PREEMPT_RT: it is named as well."""
+        return self.kind is HazardKind.SLEEP_IN_ATOMIC and len(self.classes) > 1
+
+    @property
     def legs(self) -> tuple[Leg, ...]:
         """The edge at the site, and what leads back from it."""
         return self.leg, *self.closing

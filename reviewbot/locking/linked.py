@@ -146,6 +146,11 @@ def context_node(context: Running) -> str:
     return f"{context.value} context"
 
 
+RAW_CONTEXT = "raw context"
+"""The node of what keeps a callback from sleeping on PREEMPT_RT, too: a raw spinlock, or
+interrupts that are off in the processor."""
+
+
 def argument_node(callee: FunctionRef | Function, file: str, position: str | int) -> str:
     """What is given to a function of *file* as one of its arguments, without :data:`OPS`."""
     name = f"{file}:{callee.name}" if callee.static else callee.name

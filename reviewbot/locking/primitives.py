@@ -43,17 +43,26 @@ RESULT = -2
 """Stands for "the variable that gets the result" where an argument number is expected."""
 NONE = -1
 
-SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex"})
+SIGNALS = frozenset({"semaphore", "bit-lock"})
+"""Kinds of lock that others than their owner may give back."""
+SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "ww-mutex"}) | SIGNALS
 """Kinds of lock whose blocking acquisition may sleep."""
 KINDS = (
-    "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "spinlock", "rwlock", "srcu",
-    "rcu", "irq-off", "bh-off", "preempt-off",
+    "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "bit-lock", "spinlock",
+    "raw-spinlock", "hwspinlock", "rwlock", "srcu", "rcu", "irq-off", "bh-off", "preempt-off",
 )  # fmt: skip
 READERS = frozenset({"srcu", "rcu"})
 """Read-side critical sections: entering waits for nobody, a grace period waits for the exit."""
 CPU_STATES = frozenset({"irq-off", "bh-off", "preempt-off"})
 """States of the processor, not locks: nobody waits for them."""
-ATOMIC = frozenset({"spinlock", "rwlock", "rcu"}) | CPU_STATES
+RCU = "rcu_read_lock"
+"""What lockdep calls the readers of plain RCU, of all flavours here: nothing in one may sleep."""
+SLEEPING_ON_RT = frozenset({"spinlock", "rwlock"})
+"""Kinds of lock that spin but on PREEMPT_RT: Documentation/locking/locktypes.rst."""
+SPINNING = SLEEPING_ON_RT | {"raw-spinlock", "hwspinlock"}
+RAW = frozenset({"raw-spinlock", "irq-off", "preempt-off"})
+"""Contexts in which nothing may sleep on PREEMPT_RT either."""
+ATOMIC = SPINNING | CPU_STATES | {"rcu"}
 """Contexts in which nothing may sleep."""
 
 

@@ -14,6 +14,7 @@ from reviewbot.locking.facts import FieldSet, FileFacts, Function
 from reviewbot.locking.linked import (
     OPS,
     POINTER,
+    RAW_CONTEXT,
     Queue,
     Queueing,
     Registration,
@@ -180,6 +181,8 @@ class Registrations:
                 not nodes or entry.context is not frameworks.Running.ATOMIC
             ):
                 nodes.append(context_node(entry.context))
+            if entry.raw:
+                nodes.append(RAW_CONTEXT)
             for node in nodes:
                 self._add(node, OPS + member, function, 0)
 

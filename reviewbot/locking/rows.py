@@ -16,24 +16,26 @@ from numpy.typing import NDArray
 from reviewbot.locking.frameworks import RUNS_IN, Running, is_atomic
 from reviewbot.locking.linked import (
     OPS,
+    RAW_CONTEXT,
     Action,
     LinkedFile,
     LinkedFunction,
     Registration,
+    Taken,
     context_node,
 )
-from reviewbot.locking.primitives import ATOMIC, SLEEPING
+from reviewbot.locking.primitives import ATOMIC, RAW, RCU, SLEEPING, SLEEPING_ON_RT
 
 Ids = NDArray[np.int32]
 BLOCKS, READ, NESTED, ENTRY, IN_ATOMIC, SLEEPS, IRQ_OFF, BH_OFF = 1, 2, 4, 8, 16, 32, 64, 128
+IN_RAW, SLEEPS_ON_RT = 256, 512
 """Bits of an action's or hold's flags: the lock is taken for reading; nothing may sleep
-while it is held; the action may sleep; no interrupt, no softirq comes in between."""
+while it is held; the action may sleep; no interrupt, no softirq comes in between; and on
+PREEMPT_RT nothing may sleep either, or the action does there."""
 SLEEP = "sleep"
 """The node of a call that may sleep and waits for nothing in particular."""
-CONTEXTS = frozenset(context_node(context) for context in Running)
+CONTEXTS = frozenset(context_node(context) for context in Running) | {RAW_CONTEXT}
 _PROCESS = context_node(Running.PROCESS)
-RCU = "RCU"
-"""The node of plain RCU: nothing in a reader of it may sleep."""
 CONTEXT = -1
 """Stands for the function of a hold that is a context: a work item runs its handler.
 
@@ -98,8 +100,31 @@ def runs_atomically(registration: Registration) -> bool:
     return (
         RUNS_IN.get(registration.what, Running.PROCESS) is not Running.PROCESS
         or registration.node == RCU
-        or (registration.node in CONTEXTS and registration.node != _PROCESS)
+        or registration.node in CONTEXTS - {_PROCESS, RAW_CONTEXT}
         or is_atomic(registration.what.removeprefix(OPS))
+    )
+
+
+def action_bits(action: Action) -> int:
+    """The flags of an action."""
+    return (
+        (BLOCKS if action.blocks else 0)
+        | (READ if action.mode == "read" else 0)
+        | (NESTED if action.nested else 0)
+        | (SLEEPS if sleeps(action) else 0)
+        | (SLEEPS_ON_RT if action.blocks and action.kind in SLEEPING_ON_RT else 0)
+    )
+
+
+def bits_of(taken: Taken) -> int:
+    """The flags of a hold."""
+    return (
+        (READ if taken.mode == "read" else 0)
+        | (NESTED if taken.nested else 0)
+        | (ENTRY if taken.entry else 0)
+        | (IN_ATOMIC if taken.kind in ATOMIC else 0)
+        | (IN_RAW if taken.kind in RAW else 0)
+        | masked(taken.kind, taken.irq)
     )
 
 
@@ -123,9 +148,7 @@ def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
     for action in linked.actions:
         node = numbering.node(action.node or SLEEP)
         nodes.append(node)
-        flags = (BLOCKS if action.blocks else 0) | (READ if action.mode == "read" else 0)
-        flags |= (NESTED if action.nested else 0) | (SLEEPS if sleeps(action) else 0)
-        rows.actions.append((own, node, flags))
+        rows.actions.append((own, node, action_bits(action)))
     holds: dict[tuple[int, int, int, int], None] = {}
     releases: dict[tuple[int, int, int], None] = {}
     for use in linked.uses:
@@ -133,14 +156,7 @@ def collect(linked: LinkedFunction, numbering: Numbering, rows: Rows) -> None:
         if use.action >= 0 and linked.actions[use.action].blocks:
             targets.append(-1 - nodes[use.action])
         for taken in use.held:
-            flags = (
-                (READ if taken.mode == "read" else 0)
-                | (NESTED if taken.nested else 0)
-                | (ENTRY if taken.entry else 0)
-                | (IN_ATOMIC if taken.kind in ATOMIC else 0)
-                | masked(taken.kind, taken.irq)
-            )
-            node = numbering.node(taken.node)
+            node, flags = numbering.node(taken.node), bits_of(taken)
             holds.update(dict.fromkeys((node, own, target, flags) for target in targets))
         for cls in use.released:
             node = numbering.node(cls)
@@ -164,6 +180,7 @@ def collect_file(linked: LinkedFile, numbering: Numbering, rows: Rows) -> None:
             continue  # nearly everything, and it interrupts nobody
         node = numbering.node(registration.node)
         flags = IN_ATOMIC if runs_atomically(registration) else 0
+        flags |= IN_RAW if registration.node == RAW_CONTEXT else 0
         source = registration.function if first is None else first
         rows.holds.append((node, -2 - source, registration.function, flags))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reviewbot.locking.model import Edge, Node
-from reviewbot.locking.primitives import SLEEPING
+from reviewbot.locking.primitives import SLEEPING, SPINNING
 from reviewbot.report.clean import one_line
 
 WIDTH = 344
@@ -33,7 +33,7 @@ _ROUND, _HEAD = 8, 5
 _LABELS = 5
 """Functions named beside one line; the others are counted."""
 _NAME_LINES = 3
-_LOCKS = SLEEPING | {"lock", "spinlock", "rwlock"}
+_LOCKS = SLEEPING | SPINNING | {"lock"}
 _PIECE = re.compile(r".+?(?:[\s_/:>(]+|\.(?![chS]\b)|$)")
 """What of a name stays together: up to a mark, but not before the suffix of a file."""
 

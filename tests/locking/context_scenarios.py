@@ -332,7 +332,8 @@ CONTEXT_SCENARIOS: dict[str, Scenario] = {
         "\tmutex_unlock(&d->lock);\n\tkthread_stop(task);",
     ),
     "sleep where statistics are asked": in_kernel(
-        Kind.SLEEP_IN_ATOMIC, "RCU", "dev_get_stats", STATISTICS, "\tmsleep(1);", "\tudelay(1);",
+        Kind.SLEEP_IN_ATOMIC, "rcu_read_lock", "dev_get_stats", STATISTICS,
+        "\tmsleep(1);", "\tudelay(1);",
     ),
     "debugfs removed under its lock": in_kernel(
         Kind.FLUSH_CYCLE, f"{CORE}:files|debugfs {CORE}", "dev_del", DEBUGFS,

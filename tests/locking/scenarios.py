@@ -307,7 +307,7 @@ SCENARIOS: dict[str, Scenario] = {
         "\tspin_unlock(&d->slock);\n\tsynchronize_rcu();",
     ),
     "mutex in an RCU reader": scenario(
-        Kind.SLEEP_IN_ATOMIC, "RCU", "f",
+        Kind.SLEEP_IN_ATOMIC, "rcu_read_lock", "f",
         "void f(struct dev *d)\n{\n\trcu_read_lock();\n\twork();\n@@\n}\n",
         "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\trcu_read_unlock();",
         "\trcu_read_unlock();\n\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);",

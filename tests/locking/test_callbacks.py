@@ -473,6 +473,19 @@ def test_what_may_be_large_is_not_freed_under_a_spinlock(
     )
 
 
+@pytest.mark.parametrize(("suffix", "found"), [("", False), ("_bh", False), ("_irq", True)])
+def test_coherent_memory_is_not_freed_with_interrupts_off(
+    lab: Lab, suffix: str, found: bool
+) -> None:
+    free = "dma_free_coherent(b->dev, 64, b->buffer, b->address)"
+    text = BUS.replace("@@", f"spin_lock{suffix}").replace("##", f"spin_unlock{suffix}")
+    before, after = (
+        {"drivers/bus.c": text.replace("kvfree(b->buffer)", body)} for body in (free, "use(b)")
+    )
+    kinds = [h.kind for h in lab.review(before, after).hazards]
+    assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * found
+
+
 UEVENT = """
 static DEFINE_MUTEX(devices);
 static int box_uevent(const struct device *dev, struct kobj_uevent_env *env)

@@ -647,7 +647,7 @@ out:
     ),
     "guard without argument": (
         "{ guard(rcu)(); p1(); } p2();",
-        {"p1": "=RCU"},
+        {"p1": "=rcu_read_lock"},
         BALANCED,
     ),
     "guard in a loop": (

@@ -441,7 +441,7 @@ void walk(struct box *b)
         for kind, verb in (("struct mutex", "mutex"), ("spinlock_t", "spin"))
     )
     comparison = lab.review(before, after)
-    assert of_kind(comparison, HazardKind.SLEEP_IN_ATOMIC).classes == ("RCU",)
+    assert of_kind(comparison, HazardKind.SLEEP_IN_ATOMIC).classes == ("rcu_read_lock",)
     assert comparison.verdict is Verdict.REMOVED
 
 

@@ -112,9 +112,26 @@ void close(struct dev *d)
 	silence(d);
 }
 """
+FOLIO = """
+int migrate_one(struct folio *folio, int cpu)
+{
+	folio_lock(folio);
+	if (!migrate_start(folio)) {
+@@		return -EIO;
+	}
+	migrate_end(folio);
+	folio_unlock(folio);
+	return 0;
+}
+int migrate(struct folio *folio)
+{
+	return migrate_one(folio, 0);
+}
+"""
 UNLOCK = "\t\tmutex_unlock(&d->lock);\n"
 WEAK = {
     "a semaphore": [SIGNAL.replace("@@", line) for line in ("", "\t\tup(&d->sem);\n")],
+    "a folio": [FOLIO.replace("@@", line) for line in ("", "\t\tfolio_unlock(folio);\n")],
     "a success": [MUTE.replace("@@", line) for line in ("", UNLOCK)],
     "a caller's": [UNTOLD.replace("##", line) for line in (UNLOCK, "")],
     "another's": [MISTAKEN % lock for lock in ("other", "lock")],
@@ -126,6 +143,65 @@ def test_what_only_a_series_that_speaks_of_it_is_told(lab: Lab, name: str) -> No
     before, after = map(one, WEAK[name])
     removed_if_asked(lab, before, after, HazardKind.LOCK_IMBALANCE)
     assert lab.review(after, before, claim=CLAIM).verdict is not Verdict.INTRODUCED
+
+
+HARDWARE = """
+struct pins { struct hwspinlock *hwlock; };
+int pins_set(struct pins *p, int value)
+{
+	int err;
+
+	err = hwspin_lock_timeout(p->hwlock, 5);
+	if (err)
+		return err;
+	if (value > 3) {
+@@		return -EINVAL;
+	}
+	write(p, value);
+	hwspin_unlock(p->hwlock);
+	return 0;
+}
+"""
+
+
+def test_a_hardware_lock_is_given_back(lab: Lab) -> None:
+    before, after = (
+        one(HARDWARE.replace("@@", line)) for line in ("", "\t\thwspin_unlock(p->hwlock);\n")
+    )
+    hazard = removed(lab.review(before, after), HazardKind.LOCK_IMBALANCE)
+    assert hazard.classes == ("struct pins.hwlock",)
+
+
+def test_nothing_sleeps_under_a_hardware_lock(lab: Lab) -> None:
+    text = HARDWARE.replace("@@", "\t\thwspin_unlock(p->hwlock);\n")
+    before, after = (one(text.replace("write(p, value)", call)) for call in ("msleep(1)", "go()"))
+    removed(lab.review(before, after), HazardKind.SLEEP_IN_ATOMIC)
+
+
+FOLIO_ORDER = """
+static DEFINE_MUTEX(table);
+void fill(struct folio *folio)
+{
+	folio_lock(folio);
+	mutex_lock(&table);
+	mutex_unlock(&table);
+	folio_unlock(folio);
+}
+void drain(struct folio *folio)
+{
+@@
+}
+"""
+
+
+def test_an_order_with_a_folio_is_believed_if_somebody_speaks_of_it(lab: Lab) -> None:
+    take, under = "\tfolio_lock(folio);\n\tfolio_unlock(folio);\n", "\tmutex_lock(&table);\n"
+    before, after = (
+        one(FOLIO_ORDER.replace("@@\n", body))
+        for body in (f"{under}{take}\tmutex_unlock(&table);\n", take)
+    )
+    hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
+    assert set(hazard.classes) == {"struct folio.lock", "drivers/dev/core.c:table"}
 
 
 def test_a_function_may_leave_a_lock_to_its_callers(lab: Lab) -> None:

@@ -194,7 +194,7 @@ def actions(body: str) -> list[tuple[str, str, bool]]:
         ("del_timer_sync(&d->timer);", "timer struct dev.timer", "timer", True),
         ("kthread_stop(d->thread);", "kthread struct dev.thread", "kthread", True),
         ("free_irq(d->irq, d);", "irq struct dev.irq", "irq", True),
-        ("synchronize_rcu();", "RCU", "rcu-gp", True),
+        ("synchronize_rcu();", "rcu_read_lock", "rcu-gp", True),
         ("msleep(3);", "", "sleep", True),
     ],
 )

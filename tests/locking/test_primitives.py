@@ -71,7 +71,7 @@ def test_what_is_waited_for_can_be_registered() -> None:
     registered = {entry.what for entry in ENTRIES if entry.role is Role.REGISTER}
     signalled = {entry.what for entry in ENTRIES if entry.role is Role.SIGNAL}
     waited = {entry.what for entry in ENTRIES if entry.role is Role.WAIT and entry.what}
-    no_handler = {"srcu-gp", "rcu-gp", "rcu-tasks-gp", "workqueue", "vfree"}
+    no_handler = {"srcu-gp", "rcu-gp", "rcu-tasks-gp", "workqueue", "vfree", "dma-free"}
     assert waited <= registered | signalled | no_handler
 
 

@@ -96,7 +96,7 @@ BIG = "=virt/f.c:big"
             set(),
             set(),
         ),
-        ("void f(void)\n{\n\trcu_read_lock();\n}\n", {("=RCU", "always")}, set()),
+        ("void f(void)\n{\n\trcu_read_lock();\n}\n", {("=rcu_read_lock", "always")}, set()),
         (
             "int f(struct kvm *k)\n{\n\treturn srcu_read_lock(&k->srcu);\n}\n",
             {("$0->srcu", "always")},
@@ -219,7 +219,7 @@ def test_primitives_have_their_effects() -> None:
     assert table["mutex_lock_killable"].acquires[0].when is When.ZERO
     assert table["down_read"].acquires[0].mode == "read"
     assert table["mutex_unlock"].releases[0].lock == "$0"
-    assert table["rcu_read_lock"].acquires[0].lock == "=RCU"
+    assert table["rcu_read_lock"].acquires[0].lock == "=rcu_read_lock"
     assert table["lockdep_assert_held"].holds[0].lock == "$0"
     assert not table["cancel_work_sync"]
     assert "msleep" not in table
