@@ -102,8 +102,7 @@ class Classifier:
         if root.endswith(")"):
             kind = self._call_type(root, locals_)
             if not path:
-                name = root.split("(", 1)[0]
-                return Place(f"{name}()", "", kind) if name.isidentifier() else UNKNOWN
+                return self._given(root.split("(", 1)[0], kind)
             return self._typed(kind, path, "")
         local = locals_.get(root)
         if local is None:
@@ -115,10 +114,14 @@ class Classifier:
             if not local.type.endswith("*"):
                 return Place(f"{root} in {function}() ({LOCAL_OBJECT})", "", local.type)
             callee = local.alias.split("(", 1)[0]
-            if callee.isidentifier() and "(" in local.alias:
-                return Place(f"{callee}()", "", local.type)
-            return UNKNOWN
+            return self._given(callee, local.type) if "(" in local.alias else UNKNOWN
         return self._typed(local.type, path, param)
+
+    def _given(self, function: str, kind: str) -> Place:
+        """What a function returns: the lock that it always does, or else some lock of its own."""
+        if way := self._way(function):
+            return self._typed(*way, "")
+        return Place(f"{function}()", "", kind) if function.isidentifier() else UNKNOWN
 
     def _global(self, root: str, path: tuple[str, ...]) -> Place:
         if root == "current" and path:
@@ -155,10 +158,25 @@ class Classifier:
                 return self.type_of(inner, locals_) + "*"
             kind = self.type_of(inner, locals_)
             return kind if kind.endswith("*") else kind + "*"
-        for ref in resolve_function(name, self._file, self._symbols):
-            if ref.returns:
-                return ref.returns
-        return ""
+        if way := self._way(name):
+            return self._walk(*way)[1] + "*"
+        return self._returns(name)
+
+    def _returns(self, name: str) -> str:
+        refs = resolve_function(name, self._file, self._symbols)
+        return next((ref.returns for ref in refs if ref.returns), "")
+
+    def _way(self, name: str) -> tuple[str, tuple[str, ...]] | None:
+        """From what type, through which members, a function comes to the lock that it returns."""
+        for _ in range(_HANDED_ON):
+            returns = self._returns(name)
+            kind, arrow, path = returns.partition("->")
+            if arrow:
+                return kind, split_path(f"_->{path}")[1]
+            if not returns.endswith("()"):
+                return None
+            name = returns[:-2]
+        return None
 
     def type_of(self, expression: str, locals_: Mapping[str, Local]) -> str:
         """Declared type of an expression without ``&``; empty if unknown."""
@@ -244,6 +262,8 @@ class Classifier:
 
 
 _PATH = re.compile(r"\w+(?:\[[^\]]*\])?(?:->|\.)[\w.>\-\[\]]+$")
+_HANDED_ON = 4
+"""Functions that hand on a lock, each from the next."""
 _CONTAINER_OF = frozenset(
     {"container_of", "list_entry", "list_first_entry", "list_last_entry", "rb_entry", "hlist_entry",
      "list_first_entry_or_null", "from_timer", "timer_container_of", "container_of_const"}

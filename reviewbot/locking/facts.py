@@ -19,7 +19,7 @@ from reviewbot.locking.body import Flow, Local
 from reviewbot.locking.declarations import Definer, Initialiser, Struct, Variable
 from reviewbot.locking.pointers import Handed
 
-VERSION = 8
+VERSION = 9
 """Of the meaning and form of facts; a cache of another version is not read."""
 _LOCK_WORD = re.compile(
     r"(?:^|_)(?:try|un|raw_?|spin|read_|write_)?lock(?:ed)?(?:_|$)|mutex|_acquire$|_release$|^(?:scoped_(?:cond_)?)?guard$"
@@ -53,7 +53,11 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     line: int
     end: int
     returns: str
-    """Type of the result for functions that return a pointer to a struct, else empty."""
+    """Type of the result for functions that return a pointer to a struct, else empty.
+
+    Of a function that returns a lock which is a member of something, the way there:
+    ``struct foo*->a.lock``; or the function that it hands on the result of: ``f()``.
+    """
     macro: bool
     params: tuple[tuple[str, str], ...]
     """(name, type) in order; read only for functions with flows."""

@@ -17,7 +17,7 @@ from reviewbot.locking.expressions import split_arguments
 from reviewbot.locking.flow import substitute
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.mentions import parameters
-from reviewbot.locking.primitives import builtin
+from reviewbot.locking.primitives import Role, builtin
 from reviewbot.locking.source import matching_paren
 from reviewbot.locking.view import View
 
@@ -46,6 +46,9 @@ def _pairs(view: View, leg: Leg) -> Iterator[tuple[str, str]]:
     for use in detail.uses:
         for taken in use.held:
             if taken.node != leg.held or taken.unsure:
+                continue
+            if any(_faults(action.call) for action in taking):
+                yield taken.instance, USER_MEMORY
                 continue
             if not leg.path:
                 action = detail.actions[use.action] if use.action >= 0 else None
@@ -91,6 +94,14 @@ def points_to(view: View, pointer: str, cls: str, file: str) -> bool:
     return setting.search("\n".join(view.lines(file))) is not None
 
 
+def _faults(name: str) -> bool:
+    """Whether a call of the table touches user memory."""
+    entry = builtin().get(name)
+    return entry is not None and entry.role is Role.WAIT and entry.lock == "rwsem"
+
+
+USER_MEMORY = "current->mm->mmap_lock"
+"""The lock that a fault on user memory takes (mm/memory.c, lock_mm_and_find_vma())."""
 _POWER = "struct dev_pm_ops."
 _INITIALISES = re.compile(r"lock_init$|^mutex_init$|^init_rwsem$|^lockdep_")
 

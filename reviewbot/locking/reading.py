@@ -65,6 +65,9 @@ _ANNOTATION = re.compile(
 )
 _SLEEPING_FLAG = re.compile(rb"[,(]\s*GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\w*+\s*(?=[,)|])")
 _RETURNS = re.compile(rb"\b((?:struct|union)\s+\w+|\w+_t)\s*(\*+)\s*$")
+_GIVES = re.compile(rb"\breturn\s+([^;]+);")
+_MEMBER = re.compile(rb"&?\s*([A-Za-z_]\w*)\s*((?:\s*(?:->|\.)\s*\w+(?:\[[^\]]*\])?)+|\([^()]*\))")
+"""``&x->a.lock``, and ``f(x)``."""
 _LOCK_TYPE = re.compile(r"lock|mutex|sem|srcu|work|timer")
 
 
@@ -205,10 +208,28 @@ def _set(match: re.Match[bytes], types: Mapping[bytes, str]) -> FieldSet:
 
 
 def _returns(code: bytes, cut: Cut) -> str:
-    """Type of the result if it is a pointer to a struct, else empty."""
+    """Type of the result if it is a pointer to a struct, or the way to a lock; else empty."""
     before = code[cut.head : cut.params[0] - 1].rsplit(cut.name.encode("latin-1"), 1)[0]
     match = _RETURNS.search(before)
-    return spell_type(match[1]) + match[2].decode() if match else ""
+    if match is None:
+        return ""
+    kind = spell_type(match[1]) + match[2].decode()
+    return (_LOCK_TYPE.search(kind) and _way_to_lock(code, cut)) or kind
+
+
+def _way_to_lock(code: bytes, cut: Cut) -> str:
+    """What the one ``return`` of a function says of the lock that it returns."""
+    given = {match[1] for match in _GIVES.finditer(code, cut.body, cut.end)} - {b"NULL"}
+    if len(given) != 1:
+        return ""
+    way = _MEMBER.fullmatch(given.pop())
+    if way is None:
+        return ""
+    root, path = way[1].decode("latin-1"), b"".join(way[2].split()).decode("latin-1")
+    if path.startswith("("):
+        return f"{root}()"
+    kind = declared_types(code[cut.params[0] : cut.end]).get(way[1], "")
+    return f"{kind}->{path.lstrip('->.')}" if kind.startswith("struct ") and path else ""
 
 
 def _annotations(head: bytes) -> tuple[str, ...]:

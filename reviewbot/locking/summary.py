@@ -13,7 +13,8 @@ that works with it is left in peace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -45,6 +46,11 @@ MAX_RESULTS = 4
 """Constants among which a result can tell what is held."""
 
 PlaceOf = Callable[[str], Place]
+_Name = tuple[str, str]
+"""A lock and the mode that it is taken in."""
+_BEGIN = re.compile(r"_(?:begin|start)(?:_|$)", re.I)
+_END = re.compile(r"_(?:end|stop)(?:_|$)", re.I)
+"""Pairs of functions between which the processor is in some state: ``kernel_fpu_begin()``."""
 
 _WHEN = {
     Role.ACQUIRE: When.ALWAYS,
@@ -144,10 +150,13 @@ class _Summary:
         self.releases: list[Effect] = []
         self.doubts: set[str] = set()
         self.results: tuple[str, ...] = ()
-        for (lock, mode), held in self._left_held().items():
-            self._add(self.acquires, lock, mode, held)
-        for lock, mode in sorted({pair for leave in walk.exits for pair in leave.released}):
-            self._add(self.releases, lock, mode, None)
+        self._ends = _END.search(function.name) is not None
+        self._begins = _BEGIN.search(function.name) is not None
+        left = self._left_held()
+        for names in self._of_one_class(left):
+            self._add(self.acquires, names, left[names[0]])
+        for pair in sorted({pair for leave in walk.exits for pair in leave.released}):
+            self._add(self.releases, [pair], None)
 
     def _left_held(self) -> dict[tuple[str, str], Held]:
         out: dict[tuple[str, str], Held] = {}
@@ -157,12 +166,29 @@ class _Summary:
                     out.setdefault((held.lock, held.mode), held)
         return out
 
-    def _add(self, effects: list[Effect], lock: str, mode: str, held: Held | None) -> None:
-        """Put down what happens to *lock*: it is left *held*, or (None) given back."""
+    def _of_one_class(self, left: Mapping[tuple[str, str], Held]) -> Iterable[list[_Name]]:
+        """The locks that are left held, those together that callers cannot tell apart.
+
+        ``if (a) lock(f(x)); else lock(g(x));`` leaves one lock of that class held.
+        """
+        together: dict[tuple[str, str], list[_Name]] = {}
+        for lock, mode in left:
+            template, _ = _portable(lock, left[lock, mode].cls, self._place_of)
+            together.setdefault((template or lock, mode), []).append((lock, mode))
+        for names in together.values():
+            apart = all(len(set(names) & _held_by(e)) <= 1 for e in self._walk.exits)
+            yield from [names] if apart else ([name] for name in names)
+
+    def _add(self, effects: list[Effect], names: list[_Name], held: Held | None) -> None:
+        """Put down what happens to a lock: it is left *held*, or (None) given back."""
+        lock, mode = names[0]
         template, cls = _portable(lock, held.cls if held is not None else "", self._place_of)
-        if not template or template.removeprefix("=") in CPU_OBJECTS:
+        state = template.removeprefix("=") in CPU_OBJECTS
+        if not template or (state and not (self._begins if held else self._ends)):
             return  # a state of the processor is not handed on: its ends need not match
-        terms = self._terms(lock, mode, held)
+        terms = self._terms(names, held)
+        if state and terms != [Terms(When.ALWAYS)]:
+            return
         if self._walk.doubtful & {lock, cls, template} or lock in self._handed_over:
             terms = []
         if not terms:
@@ -176,12 +202,13 @@ class _Summary:
             if effect not in effects:  # two objects of one class may have no other name
                 effects.append(effect)
 
-    def _terms(self, lock: str, mode: str, held: Held | None) -> list[Terms]:
+    def _terms(self, names: list[_Name], held: Held | None) -> list[Terms]:
         """When it happens; nothing if that cannot be told."""
         found: list[list[Terms]] = []
         for variant in sorted({leave.variant for leave in self._walk.exits}):
             exits = [e for e in self._walk.exits if e.variant == variant]
-            some = [e for e in exits if _has(e, lock, mode, held is not None)]
+            happens = _held_by if held is not None else _released_by
+            some = [e for e in exits if not happens(e).isdisjoint(names)]
             if some:
                 found.append(self._apart(some, [e for e in exits if e not in some]))
         return found[0] if found and all(terms == found[0] for terms in found) else []
@@ -224,10 +251,14 @@ class _Summary:
         return tuple(out)
 
 
-def _has(leave: Exit, lock: str, mode: str, held: bool) -> bool:
-    if held:
-        return any(h.lock == lock and h.mode == mode and not h.entry for h in leave.held)
-    return (lock, mode) in leave.released
+def _held_by(leave: Exit) -> set[_Name]:
+    """(lock, mode) of what a way out leaves held."""
+    return {(h.lock, h.mode) for h in leave.held if not h.entry}
+
+
+def _released_by(leave: Exit) -> set[_Name]:
+    """(lock, mode) of what a way out gives back."""
+    return set(leave.released)
 
 
 def _common_facts(exits: list[Exit]) -> tuple[Fact, ...]:

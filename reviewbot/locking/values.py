@@ -35,6 +35,8 @@ from reviewbot.locking.syntax import (
 
 _ACTS = re.compile(r"[(={;]|\+\+|--")
 """What an expression must have in its text to call or to change anything."""
+_SWAPPED = re.compile(r"xchg(?:_relaxed|_acquire|_release)?\(")
+"""Calls that give what their first argument points to, and put something else there."""
 
 
 class Values(Drafting):
@@ -174,7 +176,10 @@ class Values(Drafting):
         """Note what a local may point to; with NULL it points nowhere."""
         if target in self._locals and self._text(value) != "NULL":
             self._assigned[target] = self._assigned.get(target, 0) + 1
-            self._aliases[target] = tight(self._text(value))[:MAX_ARGUMENT]
+            text = tight(self._text(value))
+            if swapped := _SWAPPED.match(text):
+                text = split_arguments(text[swapped.end() : -1])[0].removeprefix("&")
+            self._aliases[target] = text[:MAX_ARGUMENT]
 
     def _note_assignment(
         self, target: str, known: tuple[str, ...], line: int, counted: bool = False

@@ -206,6 +206,11 @@ def test_locals_and_parameters() -> None:
         ("struct kvm *k = rcu_dereference(dev->kvm);", "dev->kvm"),
         ("struct kvm *k = rcu_dereference_protected_kvm(dev, 1);", None),
         ("struct kvm *k = &dev->inner;", "&dev->inner"),
+        ("struct kvm *k = xchg(&dev->kvm, NULL);", "dev->kvm"),
+        (
+            "struct kvm *k; k = xchg_relaxed(&per_cpu(kvms, cpu).kvm, NULL);",
+            "per_cpu(kvms,cpu).kvm",
+        ),
     ],
 )
 def test_a_pointer_that_is_set_once_is_an_alias(statements: str, alias: str | None) -> None:

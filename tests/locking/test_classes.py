@@ -102,6 +102,33 @@ def test_classes(kernel: Kernel, expression: str, cls: str, param: str) -> None:
     assert (place.cls, place.param) == (cls, param)
 
 
+@pytest.mark.parametrize(
+    ("body", "cls"),
+    [
+        ("\treturn &kvm->lock;", "struct kvm.lock"),
+        ("\treturn &kvm->irqfds.deep.m;", "struct inner.m"),
+        ("\tstruct inner *in = kvm->inner;\n\n\treturn &in->m;", "struct inner.m"),
+        ("\tif (!kvm)\n\t\treturn NULL;\n\treturn lock_of(kvm);", "struct kvm.lock"),
+        ("\treturn kvm->next ? &kvm->lock : &kvm->next->lock;", "get_it()"),
+        ("\treturn &kvm->locks[hash_ptr(kvm, 4)];", "struct kvm.locks"),
+        ("\treturn &global_lock;", "get_it()"),
+        ("\treturn get_it(kvm);", "get_it()"),
+    ],
+)
+def test_a_function_may_always_return_the_same_lock(body: str, cls: str) -> None:
+    text = (
+        "static inline struct mutex *lock_of(struct kvm *kvm)\n{\n\treturn &kvm->lock;\n}\n"
+        f"static struct mutex *get_it(struct kvm *kvm)\n{{\n{body}\n}}\n"
+    )
+    kernel = Kernel({"include/linux/kvm.h": KVM, "virt/kvm/f.c": FILE + text})
+    classifier = Classifier("virt/kvm/f.c", kernel.symbols)
+    locals_ = {**LOCALS, "got": Local("struct mutex*", -1, "get_it(kvm)")}
+    for expression in ("get_it(kvm)", "got"):
+        assert classifier.place(expression, locals_, "f").cls == cls
+    if cls != "get_it()":
+        assert classifier.type_of("get_it(kvm)", locals_) == "struct mutex*"
+
+
 def test_the_task_that_runs_has_a_type() -> None:
     tasks = "struct mm_struct { struct rw_semaphore mmap_lock; };\n"
     tasks += "struct task_struct { struct mm_struct *mm; };\n"

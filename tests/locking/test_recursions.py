@@ -51,6 +51,44 @@ def test_a_fault_under_the_lock_may_come_back_for_it(lab: Lab) -> None:
     )  # fmt: skip
 
 
+OWN_MEMORY = """
+struct mm_struct { struct rw_semaphore mmap_lock; };
+struct task_struct { struct mm_struct *mm; };
+static int fetch(unsigned long *to, unsigned long __user *from)
+{
+	return get_user(*to, from);
+}
+int pop(unsigned long __user *from, struct mm_struct *other)
+{
+	struct mm_struct *mm = current->mm;
+	unsigned long frame;
+	int err;
+
+	@@(&##->mmap_lock);
+	err = fetch(&frame, from);
+	$$(&##->mmap_lock);
+	return err;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("side", "whose", "found"),
+    [("read", "mm", True), ("write", "mm", True), ("write", "current->mm", True),
+     ("write", "other", False)],
+)  # fmt: skip
+def test_a_fault_takes_the_lock_of_the_tasks_own_memory(
+    lab: Lab, side: str, whose: str, found: bool
+) -> None:
+    text = OWN_MEMORY.replace("@@", f"down_{side}").replace("$$", f"up_{side}").replace("##", whose)
+    good = text.replace("err = fetch(&frame, from)", "err = 0")
+    writer = "void map(struct mm_struct *mm)\n{\n\tdown_write(&mm->mmap_lock);\n"
+    writer += "\tup_write(&mm->mmap_lock);\n}\n"
+    before, after = one(text + writer), one(good + writer)
+    kinds = [hazard.kind for hazard in lab.review(before, after, claim=CLAIM).hazards]
+    assert kinds == [HazardKind.RECURSIVE_LOCK] * found
+
+
 REREAD = """
 static DECLARE_RWSEM(table);
 static void look(void)

@@ -110,12 +110,46 @@ BIG = "=virt/f.c:big"
             {("$0->lock", "always")},
         ),
         ("#define f() mutex_lock(&big)\n", {(BIG, "always")}, set()),
+        (
+            "void f(struct vcpu *v)\n{\n\tif (v->flags & V_ROOT)\n\t\tspin_lock(lock_of(v));\n"
+            "\telse\n\t\tspin_lock(lock_of(root_of(v)));\n}\n"
+            "static spinlock_t *lock_of(struct vcpu *v)\n{\n\treturn &v->own.slock;\n}\n",
+            {("=struct kvm.slock", "always")},
+            set(),
+        ),
+        (
+            "void f(struct vcpu *v)\n{\n\tspin_lock(lock_of(v));\n"
+            "\tspin_lock_nested(lock_of(root_of(v)), 1);\n}\n"
+            "static spinlock_t *lock_of(struct vcpu *v)\n{\n\treturn &v->own.slock;\n}\n",
+            {("=struct kvm.slock", "always")},
+            set(),
+        ),
     ],
 )
 def test_a_wrapper(
     code: str, acquires: set[tuple[str, str]], releases: set[tuple[str, str]]
 ) -> None:
     assert changes(effects_of(code)) == (acquires, releases)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "effects"),
+    [
+        ("fpu_begin", "\tpreempt_disable();\n\tsave();", "acquires"),
+        ("fpu_begin_mask", "\tpreempt_disable();", "acquires"),
+        ("FPU_START", "\tlocal_bh_disable();", "acquires"),
+        ("fpu_end", "\trestore();\n\tpreempt_enable();", "releases"),
+        ("fpu_begin", "\tif (depth)\n\t\tpreempt_disable();", ""),
+        ("fpu_end", "\tpreempt_disable();", ""),
+        ("fpu_save", "\tpreempt_disable();", ""),
+    ],
+)
+def test_a_pair_of_functions_may_hand_on_a_state_of_the_processor(
+    name: str, body: str, effects: str
+) -> None:
+    """Others need not match: interrupts are switched off in one way and on in another."""
+    found = effects_of(f"void {name}(int depth)\n{{\n{body}\n}}\n", name)
+    assert [len(each) for each in changes(found)] == [effects == "acquires", effects == "releases"]
 
 
 def test_a_wrapper_of_a_wrapper_in_another_file() -> None:
