@@ -113,8 +113,10 @@ class Classifier:
                 return Place("", param, local.type)
             if not local.type.endswith("*"):
                 return Place(f"{root} in {function}() ({LOCAL_OBJECT})", "", local.type)
-            callee = local.alias.split("(", 1)[0]
-            return self._given(callee, local.type) if "(" in local.alias else UNKNOWN
+            callee, opening, rest = local.alias.partition("(")
+            if opening and not rest.endswith(")"):  # a member of what a call returns
+                return self._place(local.alias, {**locals_, root: _NO_ALIAS}, function)
+            return self._given(callee, local.type) if opening else UNKNOWN
         return self._typed(local.type, path, param)
 
     def _given(self, function: str, kind: str) -> Place:
@@ -262,6 +264,7 @@ class Classifier:
 
 
 _PATH = re.compile(r"\w+(?:\[[^\]]*\])?(?:->|\.)[\w.>\-\[\]]+$")
+_NO_ALIAS = Local("", -1, "")
 _HANDED_ON = 4
 """Functions that hand on a lock, each from the next."""
 _CONTAINER_OF = frozenset(

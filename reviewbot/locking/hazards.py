@@ -10,37 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, takewhile
+from itertools import chain
 
 from reviewbot.locking.beliefs import COMPLETION, FILES
 from reviewbot.locking.edges import DEPTH
 from reviewbot.locking.families import one_family
+from reviewbot.locking.frameworks import Running
 from reviewbot.locking.graph import FEW_CANDIDATES, rows_of
 from reviewbot.locking.imbalance import Imbalance
-from reviewbot.locking.interrupts import inversions, owner_interrupted
+from reviewbot.locking.interrupts import MAX_OWNERS, contexts, inversions, owner_interrupted
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import ALLOCATION, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
-from reviewbot.locking.primitives import CPU_OBJECTS, RCU
-from reviewbot.locking.recursions import Recursions
 from reviewbot.locking.releases import ends_for
 from reviewbot.locking.rows import (
-    BH_OFF,
     CONTEXT,
-    CONTEXTS,
     IN_ATOMIC,
-    IN_RAW,
-    IRQ_OFF,
     READ,
     SLEEP,
     SLEEPS,
-    SLEEPS_ON_RT,
     action_bits,
     bits_of,
-    masked,
     runs_atomically,
 )
+from reviewbot.locking.sleeps import Sleeps
 
 MAX_FILE_COST = 6
 """Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""
@@ -50,13 +44,11 @@ NEAR = 2
 """Calls in each part of such a cycle."""
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
-_VFREE, _DMA_FREE = "vfree", "dma-free"
-_NEVER = CONTEXTS | CPU_OBJECTS | {RCU}
 _WORKER_POOL = "srcu-gp"
 
 
 @dataclass(slots=True)
-class Finder(Recursions):
+class Finder(Sleeps):
     """Looks for hazards in one tree."""
 
     def find(self, functions: Iterable[int], volatile: dict[int, frozenset[str]]) -> list[Finding]:
@@ -72,6 +64,7 @@ class Finder(Recursions):
                 self._of_function(function),
                 self._of_handler(function),
                 self._of_callers(function, nodes),
+                self._of_interrupts(function, nodes),
             ):
                 name = (finding.key, finding.site, finding.via)
                 if name not in out and (proven := self._proven(finding)) is not None:
@@ -140,6 +133,35 @@ class Finder(Recursions):
                         Leg(name, target, f, (*above, *below[1:])), held_bits, bits
                     )
 
+    def _of_interrupts(self, function: int, nodes: frozenset[str]) -> Iterator[Finding]:
+        """Those who take open to it what an interrupt comes to take through *function*.
+
+        Who let it in stands elsewhere, and may not be what the series is about: only what
+        goes away is told so.
+        """
+        if not self.limits.asked or not self._may_interrupt(function):
+            return
+        for name, (distance, _, bits) in self.nearest(self.down(function)).items():
+            node = self.view.node(name)
+            if name not in nodes or distance > NEAR or bits & SLEEPS or node is None:
+                continue
+            takers = self.view.graph.actors_on(node)[0].tolist()
+            for taker in [n for n in takers if self._is_beside(n, function)][:MAX_OWNERS]:
+                for finding in self._inversions(taker):
+                    through = any(function in way.path for way in finding.closing)
+                    if through and finding.leg.held == name:
+                        yield finding
+
+    def _may_interrupt(self, function: int) -> bool:
+        """Whether a handler of interrupts comes to *function*, not far up."""
+        above = self.view.graph.reach_up([function], NEAR, self.home).ids()[:MAX_OWNERS]
+        found = (contexts(self.view, n) for n in above.tolist() if self.view.function(n))
+        return any(each & {Running.HARDIRQ, Running.SOFTIRQ} for each in found)
+
+    def _is_beside(self, one: int, other: int) -> bool:
+        places = (directory_of(self.spot(number)[0]) for number in (one, other))
+        return one != other and related(*places)
+
     def close(self, leg: Leg) -> list[Finding]:
         """The hazards that an edge found by :meth:`edge_at` or :meth:`edges_in` is part of."""
         way = self.open_way(leg)
@@ -165,10 +187,9 @@ class Finder(Recursions):
     def _cycles(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         """The hazards that an edge is part of, whatever kernel its legs are of."""
         kinds = self.what_of(leg)
-        sleeps = held & IN_ATOMIC and target & SLEEPS and self._near(leg)
-        if sleeps and self._frees(kinds, leg, held):
+        if self.sleeps(leg, held, target, kinds):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
-        if self.limits.rt and held & IN_RAW and target & SLEEPS_ON_RT and self._near(leg):
+        if self.sleeps_on_rt(leg, held, target):
             finding = self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
             yield replace(finding, classes=(leg.held, leg.target))
         if (
@@ -214,48 +235,6 @@ class Finder(Recursions):
                 all_ways = self.leading_to(node, writers_only=False).get(other, [])
                 return self._choose(all_ways, False, leg), readers
         return closing, ""
-
-    def _near(self, leg: Leg) -> bool:
-        """Whether a sleep is close enough to the atomic section to be meant by it."""
-        home = self.spot(leg.holder)[0]
-        last = self.spot(leg.path[-1])[0] if leg.path else home
-        far = directory_of(last) != directory_of(home)
-        if leg.target == ALLOCATION and far and not self.limits.asked:
-            return False  # a core often has a way for those that cannot wait
-        refs = [self.view.function(number) for number in leg.calls]
-        files = [ref.file for ref in refs if ref is not None and not ref.macro]
-        if any(ref is None for ref in refs) and not self._never_sleeps(leg):
-            places = {directory_of(file) for file in (home, *files)}
-            return self.limits.asked and len(places) == 1 and len(files) <= DEPTH
-        if all(file == home for file in files):
-            return len(files) <= DEPTH
-        stays = (directory_of(file) == directory_of(home) for file in files)
-        own = sum(takewhile(bool, stays))
-        return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls
-
-    def _frees(self, what: str, leg: Leg, held: int) -> bool:
-        """Whether freeing memory is what may not be done there; true of all else that sleeps.
-
-        dma_free_coherent() warns where interrupts are off, and only there.  Most of what
-        kvfree() is given is too small for vfree(), so that takes somebody who speaks of
-        it; with softirqs off or in an interrupt it leaves the work to another.
-        """
-        if what == _DMA_FREE:
-            return bool(held & IRQ_OFF)
-        if what != _VFREE:
-            return True
-        use = self.use(leg)
-        if not self.limits.asked or use is None:
-            return False
-        return not any(masked(taken.kind, taken.irq) == BH_OFF for taken in use.held)
-
-    def _never_sleeps(self, leg: Leg) -> bool:
-        """Whether a leg starts where nothing may ever sleep, and somebody says that something does.
-
-        A spinlock may be one only for some of its owners, and calls through a struct be
-        made by the others.
-        """
-        return self.limits.asked and leg.held in _NEVER
 
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):

@@ -75,6 +75,7 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
     moved = {h.cls for leave in walk.exits for h in leave.held if "@" in h.lock}
     for variant in {leave.variant for leave in walk.exits}:
         exits = [leave for leave in walk.exits if leave.variant == variant]
+        followed = any(leave.done for leave in exits)  # else the function was too large for it
         for (lock, mode), held in _own(exits).items():
             if held.kind in CPU_STATES or held.call.endswith("_non_owner"):
                 continue
@@ -88,12 +89,12 @@ def _forgotten(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Iter
             rest = [
                 e
                 for e in exits
-                if not names.isdisjoint(e.done)
+                if not (followed and names.isdisjoint(e.done))
                 and not any(_may_be(h, held, place.cls, place_of) for h in e.held)
             ]
             odd = odd_ones(keeping, rest)
             for leave in keeping:
-                weak = leave not in odd or held.kind in SIGNALS
+                weak = not followed or leave not in odd or held.kind in SIGNALS
                 if leave in odd or (leave.value == "0" and _is_mute(rest)):
                     sure = next(h for h in leave.held if _is(h, lock, mode))
                     yield Imbalance(place.cls, expression, sure.line, sure.call, leave.line, weak)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from reviewbot.locking.blocks import Event
 from reviewbot.locking.classes import UNKNOWN, Classifier, Place
 from reviewbot.locking.effects import Point
 from reviewbot.locking.facts import Function
@@ -48,6 +49,16 @@ class FileNames:
         name = _CAST.sub("", argument).lstrip("&")
         return self.callees(name) if name.isidentifier() else ()
 
+    def handlers(self, argument: str, function: Function) -> Iterator[int]:
+        """The functions an argument of a call may be: of a local, all that it is set to."""
+        name = _CAST.sub("", argument).lstrip("&")
+        if name not in function.locals:
+            yield from self.handler(argument)
+            return
+        for assigned in _assignments(function):
+            if assigned.result == name and assigned.args:
+                yield from self.handler(assigned.args[0].removeprefix("="))
+
     def place(self, argument: str, function: Function) -> tuple[Place, str]:
         """Class of an argument, and the expression it was resolved from."""
         expression = (
@@ -77,8 +88,9 @@ class FileNames:
 def _copies(function: Function, variable: str) -> Iterator[str]:
     """What a variable is assigned to."""
     wanted = (f"={variable}",)
-    for flow in function.flows:
-        for block in flow.blocks:
-            for event in block.events:
-                if event.name == "=" and event.args == wanted:
-                    yield event.result
+    return (event.result for event in _assignments(function) if event.args == wanted)
+
+
+def _assignments(function: Function) -> Iterator[Event]:
+    blocks = (block for flow in function.flows for block in flow.blocks)
+    return (event for block in blocks for event in block.events if event.name == "=")

@@ -65,8 +65,9 @@ class Registrations:
         elif primitive.role is Role.QUEUE:
             self._note_queueing(function, point, primitive)
         else:
-            for cls in self._classes(function, point, primitive):
-                self._note_handlers(node_name(primitive.what, cls), function, point, primitive)
+            classes = list(self._classes(function, point, primitive))
+            for node in [node_name(primitive.what, cls) for cls in classes] or [""]:
+                self._note_handlers(node, function, point, primitive)
 
     def pointed_to(self, cls: str, function: Function, line: int) -> None:
         """Note that a class is of pointers: what they point to is a lock of another class."""
@@ -84,21 +85,25 @@ class Registrations:
     def _note_handlers(
         self, node: str, function: Function, point: Point, primitive: Primitive
     ) -> None:
-        if 0 <= primitive.table < len(point.args):
+        """Note the handlers of *node*; of an object that is not known, where they run."""
+        if node and 0 <= primitive.table < len(point.args):
             member = frameworks.argument(primitive.name, primitive.table)
             for handler in self._members(point.args[primitive.table].lstrip("&")):
                 self._add(node, primitive.what, handler, point.line)
                 self.called_back(member, handler)
             return
-        if primitive.function == primitive.thread == NONE:  # what the function itself does to it
+        if node and primitive.function == primitive.thread == NONE:  # what it does to it itself
             self._add(node, primitive.what, self._names.callees(function.name)[0], point.line)
         for position, what in (
             (primitive.function, primitive.what),
             (primitive.thread, f"{primitive.what}-thread"),
         ):
             if position != NONE and position < len(point.args):
-                for handler in self._names.handler(point.args[position]):
-                    self._add(node, what, handler, point.line)
+                runs_in = frameworks.RUNS_IN.get(what)
+                object_ = node or (context_node(runs_in) if runs_in is not None else "")
+                for handler in self._names.handlers(point.args[position], function):
+                    if object_:
+                        self._add(object_, what, handler, point.line)
 
     def _note_queueing(self, function: Function, point: Point, primitive: Primitive) -> None:
         place, _ = self._names.object(function, point, primitive)

@@ -178,7 +178,8 @@ class Values(Drafting):
             self._assigned[target] = self._assigned.get(target, 0) + 1
             text = tight(self._text(value))
             if swapped := _SWAPPED.match(text):
-                text = split_arguments(text[swapped.end() : -1])[0].removeprefix("&")
+                place = split_arguments(text[swapped.end() : -1])[0].removeprefix("&")
+                text = place[1:-1] if place.startswith("(") else place
             self._aliases[target] = text[:MAX_ARGUMENT]
 
     def _note_assignment(

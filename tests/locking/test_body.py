@@ -208,7 +208,7 @@ def test_locals_and_parameters() -> None:
         ("struct kvm *k = &dev->inner;", "&dev->inner"),
         ("struct kvm *k = xchg(&dev->kvm, NULL);", "dev->kvm"),
         (
-            "struct kvm *k; k = xchg_relaxed(&per_cpu(kvms, cpu).kvm, NULL);",
+            "struct kvm *k; k = xchg_relaxed(&(per_cpu(kvms, cpu).kvm), NULL);",
             "per_cpu(kvms,cpu).kvm",
         ),
     ],

@@ -47,6 +47,7 @@ LOCALS = {
     "foo": Local("foo_t*", -1, ""),
     "bar": Local("bar_t*", -1, ""),
     "got": Local("struct mutex*", -1, "get_lock(kvm)"),
+    "below": Local("struct inner*", -1, "kvm_get(3)->inner"),
     "opaque": Local("struct unknown*", -1, ""),
     "list": Local("struct list_head*", -1, ""),
 }
@@ -79,6 +80,7 @@ def kernel() -> Kernel:
         ("lock", "", "$1"),
         ("own", "own in f() (on stack)", ""),
         ("got", "get_lock()", ""),
+        ("below", "struct kvm.inner", ""),
         ("global_lock", "global_lock", ""),
         ("file_lock", "virt/kvm/f.c:file_lock", ""),
         ("state.m", "virt/kvm/f.c:state.m", ""),

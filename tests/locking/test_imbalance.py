@@ -145,6 +145,26 @@ def test_what_only_a_series_that_speaks_of_it_is_told(lab: Lab, name: str) -> No
     assert lab.review(after, before, claim=CLAIM).verdict is not Verdict.INTRODUCED
 
 
+STEP = "\tif (flags & STEP_%d) {\n\t\tmutex_lock(&step_%d);\n\t\tmutex_unlock(&step_%d);\n\t}\n"
+
+
+def test_of_a_large_function_only_who_speaks_of_it_is_told(lab: Lab) -> None:
+    """What was taken and given back on each way is too much to be followed there."""
+    steps = range(12)
+    text = (
+        "".join(f"static DEFINE_MUTEX(step_{n});\n" for n in steps)
+        + "int setattr(struct dev *d, int flags)\n{\n\tint err = check(d);\n\n"
+        + "\tif (err)\n\t\treturn err;\n"
+        + "".join(STEP % (n, n, n) for n in steps)
+        + "\tmutex_lock(&d->lock);\n\terr = flush(d);\n\tif (err) {\n@@\t\treturn err;\n\t}\n"
+        + "\tmutex_unlock(&d->lock);\n\treturn 0;\n}\n"
+        + "int chmod(struct dev *d)\n{\n\treturn setattr(d, 0);\n}\n"
+    )
+    before, after = (one(text.replace("@@", line)) for line in ("", UNLOCK))
+    hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_IMBALANCE)
+    assert hazard.classes == ("struct dev.lock",)
+
+
 HARDWARE = """
 struct pins { struct hwspinlock *hwlock; };
 int pins_set(struct pins *p, int value)

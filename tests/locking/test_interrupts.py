@@ -8,11 +8,12 @@ import pytest
 from reviewbot.locking.edges import Edges
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.interrupts import contexts, inversions, runs_open
+from reviewbot.locking.model import ChangeState, HazardKind, Verdict
 from reviewbot.locking.rows import BH_OFF, IRQ_OFF, masked
 from reviewbot.locking.view import View
 from tests.locking.context_scenarios import BH_LOCK, HARD, IRQ_LOCK, PLAIN_LOCK, SHOW, TIMER
 from tests.locking.scenario import HANDLER, one
-from tests.locking.support import Lab
+from tests.locking.support import CLAIM, Lab, removed_if_asked
 
 FILE = "drivers/dev/core.c"
 
@@ -222,3 +223,22 @@ def test_a_caller_with_a_mutex_has_interrupts_on(lab: Lab, asserted: str, found:
     )
     with lab.views(one(text)) as (view,):
         assert bool(list(inversions(edges_of(view), number(view, "count")))) == found
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_the_handler_may_be_what_changes(lab: Lab, below: bool) -> None:
+    """Who lets the interrupt in is left alone by a fix that leaves the lock to a work item."""
+    text = TIMER + SHOW.replace("@@", PLAIN_LOCK)
+    text += HANDLER.replace("update(work)", "tidy(work)")
+    if below:
+        lines = "\tspin_lock(&d->slock);\n\td->dead++;\n\tspin_unlock(&d->slock);\n"
+        helper = f"static void count(struct dev *d)\n{{\n{lines}}}\n"
+        text = helper + text.replace(lines, "\tcount(d);\n", 1)
+    taking = "\tspin_lock(&d->slock);\n"
+    start = text.index(taking)
+    end = text.index("\tspin_unlock(&d->slock);\n", start)
+    gone = text[:start] + "\tschedule_work(&d->work);\n" + text[end:].split("\n", 1)[1]
+    before, after = one(text), one(gone)
+    hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
+    assert [(s.function, s.state) for s in hazard.sites] == [("state_show", ChangeState.REMOVED)]
+    assert lab.review(after, before, claim=CLAIM).verdict is Verdict.CLEAN

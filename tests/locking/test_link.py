@@ -86,6 +86,39 @@ def test_registrations(body: str, node: str, function: str) -> None:
     assert [(r.node, number[r.function]) for r in linked.registrations] == [(node, function)]
 
 
+@pytest.mark.parametrize(
+    ("body", "contexts"),
+    [
+        ('request_irq(pick(d)->irq, handler, 0, "x", d);', ["hardirq context"]),
+        (
+            'request_threaded_irq(pick(d)->irq, handler, thread_fn, 0, "x", d);',
+            ["hardirq context", "process context"],
+        ),
+        ("struct timer_list *t = pick(d);\n\n\ttimer_setup(t, handler, 0);", ["pick()"]),
+        ("tasklet_setup(pick(d)->next, handler);", ["softirq context"]),
+        ("INIT_WORK(pick(d)->next, handler);", ["process context"]),
+    ],
+)
+def test_where_a_handler_of_an_unknown_object_runs(body: str, contexts: list[str]) -> None:
+    linked, _ = link(in_function(body))
+    assert [r.node.removeprefix("timer ") for r in linked.registrations] == contexts
+
+
+def test_a_handler_may_be_chosen_first() -> None:
+    linked, number = link(
+        "static void other(struct dev *d)\n{\n}\n"
+        "static int ret(struct dev *d)\n{\n\treturn 0;\n}\n"
+        + in_function(
+            "work_func_t chosen = handler;\n\n\tif (d->fast)\n\t\tchosen = other;\n"
+            "\tINIT_WORK(&d->work, chosen);\n\tINIT_WORK(&d->dwork, ret);"
+        )
+    )
+    assert [(r.node, number[r.function]) for r in linked.registrations] == [
+        ("work struct dev.work", "handler"),
+        ("work struct dev.work", "other"),
+    ]  # and not the function whose name a local has
+
+
 def test_a_threaded_interrupt_has_two_handlers() -> None:
     linked, number = link(
         in_function('request_threaded_irq(d->irq, handler, thread_fn, 0, "x", d);')
