@@ -7,10 +7,11 @@ know no order, be read by both sides, or be taken by one function that takes eit
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from reviewbot.locking.instances import is_pointed_to
+from reviewbot.locking.instances import is_pointed_to, named_at
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
@@ -22,6 +23,7 @@ FILES = frozenset({"debugfs", "proc", "sysfs"})
 COMPLETION = "completion"
 _NOTIFIER = f"{OPS}struct notifier_block.notifier_call"
 _BIT_LOCK = "bit-lock"
+_MEMBERS = re.compile(r"(?:->|\.)\w+")
 _FAIR = frozenset({"rwsem", "percpu-rwsem"})
 """Kinds of lock whose readers wait for a writer that waits."""
 
@@ -130,24 +132,29 @@ class Beliefs(Ways):
         """Whether an order between kinds of lock that know none is broken.
 
         Semaphores are signals as often as locks, and wound/wait mutexes back off.  Folios
-        of all file systems are of one class, so an order with one is believed only if
-        somebody speaks of such things.
+        of all file systems are of one class, so an order with one is believed only within
+        a directory, and if somebody speaks of such things.
         """
         between = {self.kind_of(leg), self.kind_of(closing)}
-        if _BIT_LOCK in between and not self.limits.asked:
-            return False
+        if _BIT_LOCK in between:
+            places = (directory_of(self.spot(way.holder)[0]) for way in (leg, closing))
+            if not self.limits.asked or not related(*places):
+                return False
         return len(between) > 1 or between.isdisjoint(SIGNALS | {"ww-mutex"})
 
     def ordered(self, leg: Leg, closing: Leg) -> bool:
         """Whether the classes of a cycle have an order that it can break.
 
         Those lockdep is told not to validate, the driver core's lock of every device
-        first of all, count only where one driver waits for what itself does elsewhere.
+        first of all, count only where one driver waits for what itself does elsewhere; or
+        takes what itself holds elsewhere, if somebody speaks of such things.
         """
-        if not any(self.view.registrations(f"unordered {node}") for node in (leg.held, leg.target)):
+        nodes = (leg.held, leg.target)
+        unordered = [n for n in nodes if self.view.registrations(f"unordered {n}")]
+        if not unordered:
             return True
         if not (self.what_of(leg) or self.what_of(closing)):
-            return False
+            return self.limits.asked and all(self._is_alike(n, leg, closing) for n in unordered)
         if any(self._meets_another(way) for way in (leg, closing)):
             return False
         one, other = (self.spot(way.holder)[0] for way in (leg, closing))
@@ -155,6 +162,20 @@ class Beliefs(Ways):
         if files and any(way.function == CONTEXT and self.is_lock(way) for way in (leg, closing)):
             return one == other  # a framework has files of its own for each driver's device
         return related(directory_of(one), directory_of(other))
+
+    def _is_alike(self, node: str, leg: Leg, closing: Leg) -> bool:
+        """Whether one file both holds *node* and takes it, as a member of the same struct."""
+        held, taking = (leg, closing) if leg.held == node else (closing, leg)
+        if self._meets_another(held) or self._meets_another(taking):
+            return False
+        taken, action = self.taken(held), self.action(taking)
+        if taken is None or action is None:
+            return False
+        taker, name = named_at(self.view, taking, action.instance)
+        if self.spot(taker)[0] != self.spot(held.holder)[0]:
+            return False
+        path, other = (_MEMBERS.findall(instance) for instance in (taken.instance, name))
+        return path == other and len(path) > 1
 
     def _meets_another(self, leg: Leg) -> bool:
         """Whether a leg goes through adding or removing an object: a child, not what is held."""

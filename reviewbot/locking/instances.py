@@ -60,6 +60,17 @@ def _pairs(view: View, leg: Leg) -> Iterator[tuple[str, str]]:
                 yield held, _in_terms_of(view, leg, action.instance, use.args, use.call)
 
 
+def named_at(view: View, leg: Leg, instance: str) -> tuple[int, str]:
+    """Who names the lock at the end of a leg, and how: no wrapper, but who calls it."""
+    way = (leg.holder, *leg.calls)
+    for caller, callee in reversed([*pairwise(way)]):
+        ref = view.function(callee)
+        if ref is None or ref.effects is None or not ref.effects.acquires:
+            return callee, instance
+        instance = substitute(instance, _arguments(view, caller, ref.name), {})
+    return leg.holder, instance
+
+
 def runs_members(view: View, leg: Leg) -> bool:
     """Whether a call on a leg runs a function of the file's tables, as waking a line does.
 

@@ -42,4 +42,4 @@ class Limits:
 
 
 UNASKED = Limits(cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3, up=5, weak=-1)
-ASKED = Limits(cycle=22, back=26, interrupt=12, own_calls=7, far_calls=6, up=8, weak=14)
+ASKED = Limits(cycle=22, back=26, interrupt=12, own_calls=7, far_calls=5, up=8, weak=14)

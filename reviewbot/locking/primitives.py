@@ -49,7 +49,8 @@ SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "ww-mutex"}) | SIGNALS
 """Kinds of lock whose blocking acquisition may sleep."""
 KINDS = (
     "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "bit-lock", "spinlock",
-    "raw-spinlock", "hwspinlock", "rwlock", "srcu", "rcu", "irq-off", "bh-off", "preempt-off",
+    "raw-spinlock", "hwspinlock", "local-lock", "rwlock", "srcu", "rcu", "irq-off", "bh-off",
+    "preempt-off",
 )  # fmt: skip
 READERS = frozenset({"srcu", "rcu"})
 """Read-side critical sections: entering waits for nobody, a grace period waits for the exit."""
@@ -57,7 +58,7 @@ CPU_STATES = frozenset({"irq-off", "bh-off", "preempt-off"})
 """States of the processor, not locks: nobody waits for them."""
 RCU = "rcu_read_lock"
 """What lockdep calls the readers of plain RCU, of all flavours here: nothing in one may sleep."""
-SLEEPING_ON_RT = frozenset({"spinlock", "rwlock"})
+SLEEPING_ON_RT = frozenset({"spinlock", "rwlock", "local-lock"})
 """Kinds of lock that spin but on PREEMPT_RT: Documentation/locking/locktypes.rst."""
 SPINNING = SLEEPING_ON_RT | {"raw-spinlock", "hwspinlock"}
 RAW = frozenset({"raw-spinlock", "irq-off", "preempt-off"})

@@ -7,6 +7,7 @@ of what sleeps does so in one kind of atomic section only.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -27,6 +28,11 @@ from reviewbot.locking.rows import (
     masked,
 )
 
+_ASKS = re.compile(
+    r"(?<!_ON\()(?<!_ON\(!)(?<!_ONCE\()(?<!_ONCE\(!)"
+    r"\b(?:in_(?:task|interrupt|irq|hardirq|softirq|serving_softirq|atomic)|preemptible)\s*\(\s*\)"
+)
+"""Of linux/preempt.h; who only warns does not mean to go on without."""
 _VFREE, _DMA_FREE = "vfree", "dma-free"
 
 
@@ -37,7 +43,8 @@ class Sleeps(Recursions):
     def sleeps(self, leg: Leg, held: int, target: int, what: str) -> bool:
         """Whether an edge leads from an atomic section to what may sleep, and not far."""
         both = held & IN_ATOMIC and target & SLEEPS
-        return bool(both) and self._near(leg) and self._frees(what, leg, held)
+        near = bool(both) and self._near(leg) and self._frees(what, leg, held)
+        return near and not self._asks_where_it_runs(leg)
 
     def sleeps_on_rt(self, leg: Leg, held: int, target: int) -> bool:
         """Whether an edge takes a spinlock where on PREEMPT_RT nothing may sleep either."""
@@ -53,6 +60,8 @@ class Sleeps(Recursions):
             return False  # a core often has a way for those that cannot wait
         refs = [self.view.function(number) for number in leg.calls]
         files = [ref.file for ref in refs if ref is not None and not ref.macro]
+        if self.limits.asked and leg.held in CPU_OBJECTS and self._within_driver(leg):
+            return len(files) <= DEPTH
         if any(ref is None for ref in refs) and not self._never_sleeps(leg):
             places = {directory_of(file) for file in (home, *files)}
             return self.limits.asked and len(places) == 1 and len(files) <= DEPTH
@@ -61,6 +70,10 @@ class Sleeps(Recursions):
         stays = (directory_of(file) == directory_of(home) for file in files)
         own = sum(takewhile(bool, stays))
         return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls
+
+    def _asks_where_it_runs(self, leg: Leg) -> bool:
+        """Whether a function on the way asks if it may sleep: what it does then is up to it."""
+        return any(_ASKS.search(self.view.text_of(number)) is not None for number in leg.path)
 
     def _frees(self, what: str, leg: Leg, held: int) -> bool:
         """Whether freeing memory is what may not be done there; true of all else that sleeps.
@@ -82,11 +95,11 @@ class Sleeps(Recursions):
         """Whether a leg starts where nothing may ever sleep, and somebody says that something does.
 
         A spinlock may be one only for some of its owners, and calls through a struct be
-        made by the others; preemption and interrupts are off for the driver's own sake.
+        made by the others.
         """
-        if not self.limits.asked:
-            return False
-        if leg.held in CPU_OBJECTS:
-            ends = (self.spot(number)[0] for number in (leg.holder, (leg.path or (-1,))[-1]))
-            return related(*map(directory_of, ends))
-        return leg.held == RCU or leg.held in CONTEXTS
+        return self.limits.asked and (leg.held == RCU or leg.held in CONTEXTS)
+
+    def _within_driver(self, leg: Leg) -> bool:
+        """Whether who has preemption or interrupts off, and who sleeps, are of one driver."""
+        ends = (self.spot(number)[0] for number in (leg.holder, (leg.path or (leg.holder,))[-1]))
+        return related(*map(directory_of, ends))

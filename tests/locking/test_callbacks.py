@@ -7,6 +7,8 @@ import pytest
 
 from reviewbot.locking.interrupts import contexts
 from reviewbot.locking.model import Grade, HazardKind, Verdict
+from tests.locking.context_scenarios import DRIVER_CORE
+from tests.locking.scenario import one
 from tests.locking.support import CLAIM, Lab, of_kind, removed
 
 HOTPLUG = """
@@ -744,3 +746,76 @@ def test_a_notifier_is_on_the_chain_that_its_own_file_calls(
     )
     comparison = lab.review(before, after, claim=CLAIM)
     assert (comparison.verdict is Verdict.REMOVED) == found
+
+
+BOX = (
+    DRIVER_CORE
+    + """
+struct box {
+	struct dev base;
+};
+static DEFINE_MUTEX(switches);
+void box_block(struct box *b)
+{
+	mutex_lock(&switches);
+	device_lock(&b->base);
+	device_unlock(&b->base);
+	mutex_unlock(&switches);
+}
+void box_remove(struct box *b)
+{
+@@
+}
+"""
+)
+
+
+@pytest.mark.parametrize(("whose", "found"), [("&b->base", True), ("b->base.parent", False)])
+def test_a_class_without_order_may_have_one_in_its_own_file(
+    lab: Lab, whose: str, found: bool
+) -> None:
+    """The devices of one driver, where both ways say which member of it the device is."""
+    take = "\tmutex_lock(&switches);\n\tmutex_unlock(&switches);\n"
+    hold, release = f"\tdevice_lock({whose});\n", f"\tdevice_unlock({whose});\n"
+    before, after = (
+        one(BOX.replace("@@\n", body)) for body in (hold + take + release, hold + release + take)
+    )
+    assert lab.review(before, after).verdict is Verdict.CLEAN
+    kinds = [hazard.kind for hazard in lab.review(before, after, claim=CLAIM).hazards]
+    assert kinds == [HazardKind.LOCK_ORDER_INVERSION] * found
+
+
+AWARE = """
+static void unpin(struct dev *d)
+{
+	@@msleep(1);
+}
+static void dev_timer(struct timer_list *t)
+{
+	struct dev *d = from_timer(d, t, timer);
+
+	unpin(d);
+}
+void dev_start(struct dev *d)
+{
+	timer_setup(&d->timer, dev_timer, 0);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("", True),
+        ("if (d->dead)\n\t\t", True),
+        ("if (in_task() || d->dead)\n\t\t", False),
+        ("if (in_interrupt())\n\t\treturn;\n\t", False),
+        ("WARN_ON(in_interrupt());\n\t", True),
+        ("BUG_ON(!in_task());\n\t", True),
+    ],
+)
+def test_who_asks_where_it_runs_does_not_sleep_there(lab: Lab, condition: str, found: bool) -> None:
+    text = AWARE.replace("@@", condition)
+    before, after = one(text), one(text.replace("msleep(1)", "udelay(1)"))
+    kinds = [hazard.kind for hazard in lab.review(before, after).hazards]
+    assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * found

@@ -85,3 +85,38 @@ def test_a_spinlock_sleeps_where_nothing_may(lab: Lab, caller: str, held: str) -
 )
 def test_a_spinlock_may_be_taken_where_preempt_rt_lets_it_sleep(lab: Lab, caller: str) -> None:
     assert lab.review(*versions(caller), claim=CLAIM).verdict is Verdict.CLEAN
+
+
+LOCAL = """\
+struct batch {
+	local_lock_t lock;
+};
+static DEFINE_PER_CPU(struct batch, batches);
+static void choose(void)
+{
+	unsigned long flags;
+
+	local_lock_irqsave(&batches.lock, flags);
+	local_unlock_irqrestore(&batches.lock, flags);
+}
+void verify(void)
+{
+	@@();
+	choose();
+	##();
+}
+"""
+
+
+def test_a_local_lock_sleeps_there_too(lab: Lab) -> None:
+    before, after = (
+        {
+            "kernel/verify.c": LOCAL.replace("@@", f"{state}_disable").replace(
+                "##", f"{state}_enable"
+            )
+        }
+        for state in ("preempt", "migrate")
+    )
+    comparison = lab.review(before, after, claim="verify: do not sleep in atomic context")
+    assert [h.classes for h in comparison.hazards] == [("preempt_disable", "struct batch.lock")]
+    assert comparison.verdict is Verdict.REMOVED
