@@ -165,12 +165,29 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tu
         ]
         for way in sorted(ways, key=lambda way: (edges.cost(way[0]), way[0].held)):
             context = _context(edges.view, way[0])
-            if context is None or closed & _MASK[context] or own & _NOT_BETWEEN[context]:
+            if context is None or closed & _MASK[context]:
+                continue
+            if own & _NOT_BETWEEN[context] and not _called_open(edges, function, _MASK[context]):
                 continue
             together = _in_one_file(edges, way[0], function)
             if runs_open(edges, function, _MASK[context], softirqs=together):
                 return way
     return ()
+
+
+def _called_open(edges: Edges, function: int, mask: int) -> bool:
+    """Whether a handler is called by tasks, too, with the interrupts of *mask* on.
+
+    Most who do have that one interrupt disabled, so somebody has to speak of it.
+    """
+    if not edges.limits.asked:
+        return False
+    callers = _open_callers(edges, np.array([function], np.int32), mask)
+    return any(
+        not contexts(edges.view, caller) & {Running.HARDIRQ, Running.SOFTIRQ}
+        and runs_open(edges, caller, mask)
+        for caller in callers
+    )
 
 
 def _by_an_owner(

@@ -61,6 +61,7 @@ _OPEN = re.compile(rb"\n" + _OPENING, re.M)
 _OPEN_AT_START = re.compile(_OPENING, re.M)
 _CALLEE_BEFORE_PAREN = re.compile(rb"([A-Za-z_]\w*)\s*\(")
 _DECLARATION = re.compile(rb"(?:static|int|void|bool|struct|unsigned|long|const)\b")
+_TYPED_NAME = re.compile(rb"(?:(?!__)[A-Za-z_]\w*[\s*]+)+(?!__)[A-Za-z_]\w*\s*\(")
 _SYSCALL = re.compile(rb"^(?:COMPAT_|__)?(SYSCALL_DEFINE)\d$")
 _CONDITIONAL_LINE = re.compile(rb"^[ \t]*#[^\n]*(?:\n|\Z)", re.M)
 _NOT_A_NAME = frozenset(
@@ -194,9 +195,10 @@ def _head(code: bytes, floor: int, body: int, end: int) -> Cut | None:
         if close < 0:
             return None
         rest = head[close + 1 :].lstrip()
-        if rest[:1] == b"(" and not head[: match.start()].strip():
+        alone = not head[: match.start()].strip()
+        if rest[:1] == b"(" and alone:
             continue  # MACRO(args)(real args): the parameter list is the second pair
-        if _DECLARATION.match(rest):
+        if _DECLARATION.match(rest) or (alone and _TYPED_NAME.match(rest)):
             skipped = close
             continue  # module_init(x) without a semicolon in front of the function
         if b"=" in rest[:2]:
@@ -205,7 +207,7 @@ def _head(code: bytes, floor: int, body: int, end: int) -> Cut | None:
         if _SYSCALL.match(name):
             first = head[match.end() : close].split(b",", 1)[0].strip()
             name = b"sys_" + first
-        elif name.isupper() and not head[: match.start()].strip():
+        elif name.isupper() and alone:
             first = head[match.end() : close].split(b",", 1)[0].strip()
             name = name + b"_" + first if first.replace(b"_", b"a").isalnum() else name
         static = b"static" in head[: match.start()].split()

@@ -242,3 +242,17 @@ def test_the_handler_may_be_what_changes(lab: Lab, below: bool) -> None:
     hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
     assert [(s.function, s.state) for s in hazard.sites] == [("state_show", ChangeState.REMOVED)]
     assert lab.review(after, before, claim=CLAIM).verdict is Verdict.CLEAN
+
+
+def test_a_handler_that_tasks_call_too_may_interrupt_itself(lab: Lab) -> None:
+    poll = HARD + SHOW.replace("@@", "\tdev_irq(0, d);")
+    save = ("spin_lock(&d->slock)", "spin_lock_irqsave(&d->slock, flags)")
+    restore = ("spin_unlock(&d->slock)", "spin_unlock_irqrestore(&d->slock, flags)")
+    before, after = one(poll), one(poll.replace(*save).replace(*restore))
+    hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
+    assert [site.function for site in hazard.sites] == ["dev_irq"]
+    closed = poll.replace(
+        "\tdev_irq(0, d);", "\tlocal_irq_disable();\n\tdev_irq(0, d);\n\tlocal_irq_enable();"
+    )
+    again = one(closed.replace(*save).replace(*restore))
+    assert lab.review(one(closed), again, claim=CLAIM).verdict is Verdict.CLEAN

@@ -172,6 +172,9 @@ def test_a_macro_before_the_function() -> None:
     assert names(text) == ["f"]
     assert names(b"DEFINE_MUTEX(lock);\n\nATOMIC_NOTIFIER_HEAD(head);\n" + text) == ["f"]
     assert names(b"late_initcall(g)\nint f(void)\n{\n}\n")[-1] == "f"
+    assert names(b"EXPORT(g)\n\nacpi_status\nf(u32 event)\n{\n}\n") == ["f"]
+    assert names(b"EXPORT(g)\nu32 *f(void) __must_hold(a) __releases(b)\n{\n}\n") == ["f"]
+    assert names(b"void f(void) __must_hold(a) __releases(b)\n{\n}\n") == ["f"]
 
 
 def test_a_macro_that_makes_functions_keeps_them_apart() -> None:
