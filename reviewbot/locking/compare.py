@@ -8,7 +8,6 @@ are looked at, and hazards that run through them; the rest of the tree is contex
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from reviewbot.locking.claims import (
+    claims_fix,
+    is_named,
+    kinds_spoken_of,
+    speaks_of_locking,
+    speaks_of_rt,
+)
 from reviewbot.locking.cycle import cycle
 from reviewbot.locking.describe import Describer
 from reviewbot.locking.grade import condition, grade
@@ -46,20 +52,6 @@ from reviewbot.locking.renames import settled
 from reviewbot.locking.symbols import FunctionRef
 from reviewbot.locking.view import View
 
-_CLAIM = re.compile(
-    r"dead-?lock|live-?lock|circular lock|lock(ing)? (order )?inversion|lock(ing)? order|ABBA|AB-BA"
-    r"|lockdep|possible recursive|hung task|sleep\w* (function|while|in|inside|under)"
-    r"|scheduling while atomic|invalid (wait )?context|missing \w*unlock|unbalanced"
-    r"|double \w*unlock|leak\w* \w*lock",
-    re.I,
-)
-_SPEAKS = re.compile(
-    r"(?<!c)lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bh[au]ng|PREEMPT_RT", re.I
-)
-"""Words of a series that may mend locking: it is looked at again, for longer proofs."""
-_SPEAKS_OF_RT = re.compile(
-    r"PREEMPT_RT|\bRT\b|raw_?\W?spin|sleep|atomic|invalid (wait )?context|wait context", re.I
-)
 _FAR = (
     "The proof is a long one, or rests on less than others; it is shown because the series speaks"
     " of locking and takes the hazard away."
@@ -68,33 +60,6 @@ MAX_ON_BEHALF = 40
 """Callers of a function up to which what it does for them is looked at in each."""
 MAX_REMAINING = 12
 """Sites listed of a hazard that stays in the files a series changes."""
-
-
-def claims_fix(text: str) -> bool:
-    """Whether a cover letter or commit message says that it is about a locking hazard."""
-    return _CLAIM.search(text) is not None
-
-
-def _names(hazard: Hazard, words: frozenset[str]) -> bool:
-    """Whether a text with these words speaks of *hazard*.
-
-    It has to name one of its functions and, if it names any lock at all, one of its
-    classes.  A text without any identifier speaks of whatever the series touches.
-    """
-    identifiers = {word for word in words if "_" in word}
-    if not identifiers:
-        return True
-    classes = {part for name in hazard.classes for part in _IDENTIFIER.findall(name)}
-    functions = {name for site in hazard.sites for name in (site.function, site.via)}
-    if functions.isdisjoint(words):
-        return False
-    speaks_of_locks = any(_LOCKISH.search(word) for word in identifiers - functions)
-    return not speaks_of_locks or not classes.isdisjoint(words - _GENERIC)
-
-
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w+")
-_LOCKISH = re.compile(r"lock|mutex|sem|rcu|work|timer|wq")
-_GENERIC = frozenset({"lock", "mutex", "struct", "work", "net", "core", "drivers", "dev", "the"})
 
 
 def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparison:
@@ -110,11 +75,14 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     hazards = tuple(_hazards(History(views, changed), paths))
     reported, verdict, reason = judge(hazards, claim)
     short = len(views) <= EVERY  # as fixes are; the time of a long one is better spent
-    if verdict is Verdict.CLEAN and short and _SPEAKS.search(claim) is not None:
-        limits = replace(ASKED, rt=_SPEAKS_OF_RT.search(claim) is not None)
+    if short and _is_unanswered(claim, reported, verdict):
+        limits = replace(ASKED, rt=speaks_of_rt(claim))
         gone = [h for h in _hazards(History(views, changed, limits), paths) if _only_gone(h)]
+        if verdict is Verdict.REMOVED:
+            gone = [h for h in gone if h.kind in kinds_spoken_of(claim)]
         if gone:
-            reported, verdict, reason = judge([_far_fetched(h) for h in gone], claim)
+            told = reported if verdict is Verdict.REMOVED else ()
+            reported, verdict, reason = judge([*told, *map(_far_fetched, gone)], claim)
     return Comparison(
         verdict=verdict,
         reason=reason,
@@ -124,9 +92,23 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     )
 
 
+def _is_unanswered(claim: str, reported: Iterable[Hazard], verdict: Verdict) -> bool:
+    """Whether a series speaks of locking, and nothing was found of what it speaks of."""
+    if verdict is Verdict.REMOVED:
+        kinds = kinds_spoken_of(claim)
+        return bool(kinds) and not any(hazard.kind in kinds for hazard in reported)
+    return verdict is Verdict.CLEAN and speaks_of_locking(claim)
+
+
 def _only_gone(hazard: Hazard) -> bool:
-    """Whether a series takes sites of a hazard away, and brings none."""
+    """Whether a series takes sites of a hazard away, and brings none; all, if it takes three.
+
+    Of three who have to meet, each may be kept out by what is not seen: where some of their
+    sites stay, the tree has lived with them.
+    """
     states = {site.state for site in hazard.sites}
+    if len(hazard.classes) > 2 and hazard.state is not ChangeState.REMOVED:
+        return False
     return ChangeState.REMOVED in states and ChangeState.INTRODUCED not in states
 
 
@@ -344,8 +326,7 @@ def judge(hazards: Sequence[Hazard], claim: str) -> tuple[tuple[Hazard, ...], Ve
     if removed:
         return touched, Verdict.REMOVED, _count(removed, "gone")
     remaining = tuple(h for h in hazards if h.state is ChangeState.REMAINING)
-    words = frozenset(_IDENTIFIER.findall(claim))
-    named = tuple(h for h in remaining if claims_fix(claim) and _names(h, words))
+    named = tuple(h for h in remaining if claims_fix(claim) and is_named(h, claim))
     if named:
         reason = "the series speaks of a locking hazard that its functions are still part of"
         return named, Verdict.NOT_REMOVED, reason

@@ -78,12 +78,13 @@ class Sleeps(Recursions):
     def _frees(self, what: str, leg: Leg, held: int) -> bool:
         """Whether freeing memory is what may not be done there; true of all else that sleeps.
 
-        dma_free_coherent() warns where interrupts are off, and only there.  Most of what
-        kvfree() is given is too small for vfree(), so that takes somebody who speaks of
-        it; with softirqs off or in an interrupt it leaves the work to another.
+        dma_free_coherent() is not for where interrupts are off (Documentation/core-api/
+        dma-api.rst); elsewhere it sleeps only where the memory was remapped.  Most of what
+        kvfree() is given is too small for vfree(); with softirqs off or in an interrupt that
+        leaves the work to another.  Both take somebody who speaks of it.
         """
         if what == _DMA_FREE:
-            return bool(held & IRQ_OFF)
+            return bool(held & IRQ_OFF) or self.limits.asked
         if what != _VFREE:
             return True
         use = self.use(leg)

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 
 from reviewbot.config_service import MAILED, ListConfig, PostMode
-from reviewbot.locking.compare import claims_fix
+from reviewbot.locking.claims import claims_fix
 from reviewbot.locking.model import ChangeState, Hazard, Verdict
 from reviewbot.report.headers import RECIPIENTS_LIMIT, is_address
 from reviewbot.report.model import Review

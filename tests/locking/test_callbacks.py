@@ -486,6 +486,7 @@ def test_coherent_memory_is_not_freed_with_interrupts_off(
     )
     kinds = [h.kind for h in lab.review(before, after).hazards]
     assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * found
+    removed(lab.review(before, after, claim=CLAIM), HazardKind.SLEEP_IN_ATOMIC)
 
 
 UEVENT = """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reviewbot.locking.compare import claims_fix
+from reviewbot.locking.claims import claims_fix
 from reviewbot.locking.model import ChangeState, Grade, HazardKind, Site, Verdict, hazard_id
 from tests.locking.scenario import DEV, HANDLER, one
 from tests.locking.scenarios import NEAR_MISSES, PLAIN, SCENARIOS

@@ -380,3 +380,29 @@ def test_a_callback_asks_its_framework_for_the_lock_it_is_run_under(lab: Lab) ->
     hazard = removed_if_asked(lab, before, after, HazardKind.RECURSIVE_LOCK)
     assert hazard.classes == ("struct udp_tunnel_nic.lock",)
     assert "only if the callback is for the same object" in hazard.condition
+
+
+@pytest.mark.parametrize(
+    ("claim", "kinds"),
+    [
+        ("fix an ABBA deadlock", {HazardKind.LOCK_ORDER_INVERSION}),
+        ("fix possible recursive locking", {
+            HazardKind.LOCK_ORDER_INVERSION, HazardKind.RECURSIVE_LOCK,
+        }),
+        ("fix an imbalance", {HazardKind.LOCK_ORDER_INVERSION}),
+    ],
+)  # fmt: skip
+def test_a_series_that_speaks_of_another_kind_is_looked_at_again(
+    lab: Lab, claim: str, kinds: set[HazardKind]
+) -> None:
+    text = REREAD + (
+        "static DEFINE_MUTEX(big);\nvoid turn(void)\n{\n\tmutex_lock(&big);\n"
+        "\tdown_write(&table);\n\tup_write(&table);\n\tmutex_unlock(&big);\n}\n"
+    )
+    body = "\tlook();\n\tmutex_lock(&big);\n\tmutex_unlock(&big);"
+    before, after = (
+        one("extern struct mutex big;\n" + text.replace("@@", lines)) for lines in (body, "")
+    )
+    comparison = lab.review(before, after, claim=claim)
+    assert comparison.verdict is Verdict.REMOVED
+    assert {hazard.kind for hazard in comparison.hazards} == kinds

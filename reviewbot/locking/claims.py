@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a cover letter or commit message says of locking, as far as words tell."""
+
+from __future__ import annotations
+
+import re
+
+from reviewbot.locking.model import Hazard, HazardKind
+
+_CLAIM = re.compile(
+    r"dead-?lock|live-?lock|circular lock|lock(ing)? (order )?inversion|lock(ing)? order|ABBA|AB-BA"
+    r"|lockdep|possible recursive|hung task|sleep\w* (function|while|in|inside|under)"
+    r"|scheduling while atomic|invalid (wait )?context|missing \w*unlock|unbalanced"
+    r"|double \w*unlock|leak\w* \w*lock",
+    re.I,
+)
+_SPEAKS = re.compile(
+    r"(?<!c)lock|mutex|\bs?rcu|sleep|atomic|recurs|inver[ts]|\bh[au]ng|PREEMPT_RT", re.I
+)
+_SPEAKS_OF_RT = re.compile(
+    r"PREEMPT_RT|\bRT\b|raw_?\W?spin|sleep|atomic|invalid (wait )?context|wait context", re.I
+)
+_KINDS = (
+    (re.compile(r"recursi|self-?\s?deadlock", re.I), {HazardKind.RECURSIVE_LOCK}),
+    (
+        re.compile(r"ABBA|AB-BA|circular|inversion|lock(ing)? order", re.I),
+        {HazardKind.LOCK_ORDER_INVERSION, HazardKind.FLUSH_CYCLE, HazardKind.GRACE_PERIOD_CYCLE},
+    ),
+    (re.compile(r"sleep|atomic|invalid (wait )?context", re.I), {HazardKind.SLEEP_IN_ATOMIC}),
+    (
+        re.compile(r"missing \w*unlock|double \w*unlock|imbalance", re.I),
+        {HazardKind.LOCK_IMBALANCE},
+    ),
+)
+"""Words for the kinds of hazard."""
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w+")
+_LOCKISH = re.compile(r"lock|mutex|sem|rcu|work|timer|wq")
+_GENERIC = frozenset({"lock", "mutex", "struct", "work", "net", "core", "drivers", "dev", "the"})
+
+
+def claims_fix(text: str) -> bool:
+    """Whether a cover letter or commit message says that it is about a locking hazard."""
+    return _CLAIM.search(text) is not None
+
+
+def speaks_of_locking(text: str) -> bool:
+    """Whether a text is of a series that may mend locking, whatever it calls that."""
+    return _SPEAKS.search(text) is not None
+
+
+def speaks_of_rt(text: str) -> bool:
+    """Whether a text is of a series that may mend what PREEMPT_RT minds."""
+    return _SPEAKS_OF_RT.search(text) is not None
+
+
+def kinds_spoken_of(claim: str) -> set[HazardKind]:
+    """The kinds of hazard that a text names."""
+    return {kind for words, kinds in _KINDS if words.search(claim) for kind in kinds}
+
+
+def is_named(hazard: Hazard, text: str) -> bool:
+    """Whether a text speaks of *hazard*.
+
+    It has to name one of its functions and, if it names any lock at all, one of its
+    classes.  A text without any identifier speaks of whatever the series touches.
+    """
+    words = frozenset(_IDENTIFIER.findall(text))
+    identifiers = {word for word in words if "_" in word}
+    if not identifiers:
+        return True
+    classes = {part for name in hazard.classes for part in _IDENTIFIER.findall(name)}
+    functions = {name for site in hazard.sites for name in (site.function, site.via)}
+    if functions.isdisjoint(words):
+        return False
+    speaks_of_locks = any(_LOCKISH.search(word) for word in identifiers - functions)
+    return not speaks_of_locks or not classes.isdisjoint(words - _GENERIC)
