@@ -11,11 +11,12 @@ import re
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
+from reviewbot.locking import frameworks
 from reviewbot.locking.instances import is_pointed_to, named_at
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
-from reviewbot.locking.primitives import SIGNALS, builtin
+from reviewbot.locking.primitives import LOCAL, SIGNALS, builtin
 from reviewbot.locking.rows import BLOCKS, CONTEXT, READ
 from reviewbot.locking.ways import Ways
 
@@ -40,7 +41,9 @@ class Beliefs(Ways):
         weak = bool(readers) or COMPLETION in waits
         if weak and self.cost(leg) + self.cost(closing) > self.limits.weak:
             return False
-        if not self.limits.asked and self._may_be_one(leg, closing):
+        if not self.limits.asked and (
+            self._may_be_one(leg, closing) or self._one_of_many(leg) or self._one_of_many(closing)
+        ):
             return False
         return self.ordered(leg, closing) and self.told(leg, closing)
 
@@ -110,6 +113,14 @@ class Beliefs(Ways):
             for pointer, other in ((leg.held, leg.target), (leg.target, leg.held))
         )
 
+    def _one_of_many(self, leg: Leg) -> bool:
+        """Whether what a framework holds around a callback is one lock of many of its class."""
+        if leg.function != CONTEXT:
+            return False
+        members = (r.what for r in self.view.registered(leg.path[0]) if r.node == leg.held)
+        found = (frameworks.builtin().of(what.removeprefix(OPS)) for what in members)
+        return any(entry.many == leg.held for entries in found for entry in entries)
+
     def _part(self, leg: Leg, closing: Leg) -> bool:
         """Whether both legs go through one function and part there.
 
@@ -131,11 +142,14 @@ class Beliefs(Ways):
     def told(self, leg: Leg, closing: Leg) -> bool:
         """Whether an order between kinds of lock that know none is broken.
 
-        Semaphores are signals as often as locks, and wound/wait mutexes back off.  Folios
+        Semaphores are signals as often as locks, and wound/wait mutexes back off; nobody waits
+        for the lock of another processor.  Folios
         of all file systems are of one class, so an order with one is believed only within
         a directory, and if somebody speaks of such things.
         """
         between = {self.kind_of(leg), self.kind_of(closing)}
+        if LOCAL in between:
+            return False
         if _BIT_LOCK in between:
             places = (directory_of(self.spot(way.holder)[0]) for way in (leg, closing))
             if not self.limits.asked or not related(*places):

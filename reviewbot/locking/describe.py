@@ -290,9 +290,9 @@ class Describer:
             name = held if held == target else f"{held}, to which {target} points,"
             return f"{function} takes {name} while it holds it already{through}."
         if finding.on_rt:
-            where = (
-                f"called back in a {held}" if leg.function == CONTEXT else f"while it holds {held}"
-            )
+            where = f"while it holds {held}"
+            if leg.function == CONTEXT:
+                where = "in a callback that is made under a raw spinlock or with interrupts off"
             return (
                 f"{function} takes {target}{through} {where}: on PREEMPT_RT that is a lock that"
                 " sleeps, and nothing may sleep there."

@@ -55,6 +55,8 @@ class Callback:
     """What kind of object the member's owner is, if the callback is the handler of it alone."""
     here: bool = False
     """Whether all objects of this kind in a source file are one, as in ``primitives.toml``."""
+    many: str = ""
+    """A class of what is held that has many locks, as that of a directory has."""
     raw: bool = False
     """Whether nothing may sleep there on PREEMPT_RT either."""
 
@@ -89,7 +91,7 @@ class Frameworks:
             ) from error
         entry = Callback(
             tuple(table.get("held", ())), context, table["source"], table.get("object", ""),
-            table.get("here", False), table.get("raw", False),
+            table.get("here", False), table.get("many", ""), table.get("raw", False),
         )  # fmt: skip
         for member in members:
             self._named.setdefault(member, []).append(entry)
@@ -114,7 +116,7 @@ class Frameworks:
 _OF_THE_KERNEL = re.compile(r" \(include/[\w./-]+\)")
 _KEYS = frozenset(
     {"struct", "fields", "functions", "arguments", "held", "context", "source", "object", "here",
-     "raw"}
+     "many", "raw"}
 )  # fmt: skip
 
 

@@ -138,7 +138,9 @@ def _not_held(walk: Walk, place_of: Callable[[str], tuple[Place, str]]) -> Itera
         if not _is_sure(place.cls) or place.cls in _NESTING or walk.doubtful & names:
             continue
         if walk.optional.isdisjoint(names) and asserted.isdisjoint(names):
-            yield Imbalance(place.cls, expression, 0, "", slip.line)
+            kinds = {h.kind for point in walk.points for h in point.held if h.lock == slip.lock}
+            weak = not kinds.isdisjoint(SIGNALS)
+            yield Imbalance(place.cls, expression, 0, "", slip.line, weak)
 
 
 def _asserted_and_dropped(

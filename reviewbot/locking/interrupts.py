@@ -10,6 +10,7 @@ takes it bare runs with interrupts on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -20,11 +21,21 @@ from reviewbot.locking.families import one_family
 from reviewbot.locking.frameworks import RUNS_IN, Running
 from reviewbot.locking.graph import FEW_CALLERS, rows_of
 from reviewbot.locking.legs import Finding, Leg
-from reviewbot.locking.linked import Action, LinkedFunction, Registration, context_node
+from reviewbot.locking.linked import OPS, Action, LinkedFunction, Registration, context_node
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import ATOMIC, SLEEPING, SPINNING
-from reviewbot.locking.rows import BH_OFF, CONTEXT, IN_ATOMIC, IRQ_OFF, SLEEPS, Ids, masked, sleeps
+from reviewbot.locking.rows import (
+    BH_OFF,
+    CONTEXT,
+    CONTEXTS,
+    IN_ATOMIC,
+    IRQ_OFF,
+    SLEEPS,
+    Ids,
+    masked,
+    sleeps,
+)  # fmt: skip
 from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
@@ -34,6 +45,8 @@ _NOT_BETWEEN = {
     Running.SOFTIRQ: frozenset({Running.HARDIRQ, Running.SOFTIRQ}),
 }
 """Where an interrupt does not come in between."""
+_HRTIMER = f"{OPS}struct hrtimer.function"
+_MODE = re.compile(r"\bHRTIMER_MODE_(\w+)")
 MAX_WAYS, MAX_OWNERS = 4, 48
 """Interrupts, and owners of a lock, that are looked at for a hazard of two locks."""
 
@@ -230,6 +243,8 @@ def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
     Of an object it is; a call through a struct may take it anywhere, one with many
     candidates too far to be believed unasked.
     """
+    if not edges.limits.asked and _is_nameless(edges.view, way):
+        return edges.spot(way.path[0])[0] == edges.spot(function)[0]
     if not edges.through_ops(way):
         return True
     graph = edges.view.graph
@@ -240,17 +255,32 @@ def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
     return related(directory_of(edges.spot(way.path[0])[0]), directory_of(edges.spot(function)[0]))
 
 
+def _is_nameless(view: View, way: Leg) -> bool:
+    """Whether a leg's handler is registered for an object that is not known."""
+    roles = (r.what for r in view.registered(way.path[0]) if r.node == way.held)
+    return way.held in CONTEXTS and any(not what.startswith(OPS) for what in roles)
+
+
 def _context(view: View, way: Leg) -> Running | None:
     """In which context the handler at the start of a leg runs."""
     if way.function != CONTEXT:
         return None
     for context in Running:
         if way.held == context_node(context):
-            return context
+            roles = {r.what for r in view.registered(way.path[0]) if r.node == way.held}
+            return Running.SOFTIRQ if roles == {_HRTIMER} and _is_soft(view, way) else context
     for registration in view.registered(way.path[0]):
         if registration.node == way.held:
-            return _runs_in(view, registration)
+            soft = registration.what == "hrtimer" and _is_soft(view, way)
+            return Running.SOFTIRQ if soft else _runs_in(view, registration)
     return None
+
+
+def _is_soft(view: View, way: Leg) -> bool:
+    """Whether the file of a leg's handler, an hrtimer's, has none but soft ones."""
+    ref = view.function(way.path[0])
+    modes = _MODE.findall("\n".join(view.lines(ref.file))) if ref is not None else ()
+    return bool(modes) and all("SOFT" in mode for mode in modes)
 
 
 def runs_open(edges: Edges, function: int, mask: int, softirqs: bool = False) -> bool:

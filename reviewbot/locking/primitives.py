@@ -49,8 +49,8 @@ SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "ww-mutex"}) | SIGNALS
 """Kinds of lock whose blocking acquisition may sleep."""
 KINDS = (
     "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "bit-lock", "spinlock",
-    "raw-spinlock", "hwspinlock", "local-lock", "rwlock", "srcu", "rcu", "irq-off", "bh-off",
-    "preempt-off",
+    "raw-spinlock", "hwspinlock", "raw-hwspinlock", "local-lock", "rwlock", "srcu", "rcu",
+    "irq-off", "bh-off", "preempt-off",
 )  # fmt: skip
 READERS = frozenset({"srcu", "rcu"})
 """Read-side critical sections: entering waits for nobody, a grace period waits for the exit."""
@@ -58,9 +58,11 @@ CPU_STATES = frozenset({"irq-off", "bh-off", "preempt-off"})
 """States of the processor, not locks: nobody waits for them."""
 RCU = "rcu_read_lock"
 """What lockdep calls the readers of plain RCU, of all flavours here: nothing in one may sleep."""
-SLEEPING_ON_RT = frozenset({"spinlock", "rwlock", "local-lock"})
-"""Kinds of lock that spin but on PREEMPT_RT: Documentation/locking/locktypes.rst."""
-SPINNING = SLEEPING_ON_RT | {"raw-spinlock", "hwspinlock"}
+LOCAL = "local-lock"
+"""The kind of lock that is one of each processor: but on PREEMPT_RT nobody waits for it."""
+SPINNING = frozenset({"spinlock", "rwlock", "raw-spinlock", "hwspinlock"})
+SLEEPING_ON_RT = frozenset({"spinlock", "rwlock", LOCAL})
+"""Kinds of lock that do not sleep but on PREEMPT_RT: Documentation/locking/locktypes.rst."""
 RAW = frozenset({"raw-spinlock", "irq-off", "preempt-off"})
 """Contexts in which nothing may sleep on PREEMPT_RT either."""
 ATOMIC = SPINNING | CPU_STATES | {"rcu"}

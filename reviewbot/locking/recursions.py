@@ -11,7 +11,7 @@ from reviewbot.locking.instances import other_object, points_to, runs_members, s
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, related
-from reviewbot.locking.primitives import SIGNALS, builtin
+from reviewbot.locking.primitives import LOCAL, SIGNALS, builtin
 from reviewbot.locking.rows import CONTEXT, NESTED, READ
 from reviewbot.locking.symbols import FunctionRef
 
@@ -31,7 +31,7 @@ class Recursions(Beliefs):
         return (
             (not held & target & READ or bool(self.queue_of_readers(leg)))
             and not (held | target) & NESTED
-            and self.kind_of(leg) not in SIGNALS
+            and self.kind_of(leg) not in SIGNALS | {LOCAL}
             and leg.held not in _OWNED
             and not self._only_regains(leg)
             and not self._comes_round(leg)

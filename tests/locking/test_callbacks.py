@@ -9,7 +9,7 @@ from reviewbot.locking.interrupts import contexts
 from reviewbot.locking.model import Grade, HazardKind, Verdict
 from tests.locking.context_scenarios import DRIVER_CORE
 from tests.locking.scenario import one
-from tests.locking.support import CLAIM, Lab, of_kind, removed
+from tests.locking.support import CLAIM, Lab, of_kind, removed, removed_if_asked
 
 HOTPLUG = """
 int cpuhp_setup_state(int state, const char *name, int (*startup)(int), int (*teardown)(int))
@@ -820,3 +820,34 @@ def test_who_asks_where_it_runs_does_not_sleep_there(lab: Lab, condition: str, f
     before, after = one(text), one(text.replace("msleep(1)", "udelay(1)"))
     kinds = [hazard.kind for hazard in lab.review(before, after).hazards]
     assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * found
+
+
+CONFIG = """
+struct inode { struct rw_semaphore i_rwsem; };
+static inline void inode_lock(struct inode *inode)
+{
+	down_write(&inode->i_rwsem);
+}
+struct configfs_group_operations { void (*drop_item)(struct inode *root); };
+static DEFINE_MUTEX(users);
+static void region_drop(struct inode *root)
+{
+@@}
+void region_pin(struct inode *root)
+{
+	mutex_lock(&users);
+	inode_lock(root);
+	up_write(&root->i_rwsem);
+	mutex_unlock(&users);
+}
+static const struct configfs_group_operations region_ops = {
+	.drop_item = region_drop,
+};
+"""
+
+
+def test_the_directory_of_a_callback_is_one_of_many(lab: Lab) -> None:
+    take = "\tmutex_lock(&users);\n\tmutex_unlock(&users);\n"
+    before, after = (one(CONFIG.replace("@@", body)) for body in (take, ""))
+    hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
+    assert "struct inode.i_rwsem" in hazard.classes

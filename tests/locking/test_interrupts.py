@@ -256,3 +256,33 @@ def test_a_handler_that_tasks_call_too_may_interrupt_itself(lab: Lab) -> None:
     )
     again = one(closed.replace(*save).replace(*restore))
     assert lab.review(one(closed), again, claim=CLAIM).verdict is Verdict.CLEAN
+
+
+HRTIMER = """
+static enum hrtimer_restart dev_tick(struct hrtimer *t)
+{
+	struct dev *d = container_of(t, struct dev, tick);
+
+	spin_lock(&d->slock);
+	spin_unlock(&d->slock);
+	return HRTIMER_NORESTART;
+}
+void dev_start(struct dev *d)
+{
+	hrtimer_init(&d->tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL@@);
+	d->tick.function = dev_tick;
+}
+"""
+TICK = "struct hrtimer { void (*function)(struct hrtimer *t); };\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "taken", "found"),
+    [("", BH_LOCK, True), ("_SOFT", BH_LOCK, False), ("_SOFT", PLAIN_LOCK, True),
+     ("_PINNED_HARD", BH_LOCK, True)],
+)  # fmt: skip
+def test_an_hrtimer_may_be_a_soft_one(lab: Lab, mode: str, taken: str, found: bool) -> None:
+    text = one(HRTIMER.replace("@@", mode) + SHOW.replace("@@", taken))[FILE]
+    text = TICK + text.replace("struct dev {", "struct dev {\n\tstruct hrtimer tick;", 1)
+    with lab.views({FILE: text}) as (view,):
+        assert bool(list(inversions(edges_of(view), number(view, "state_show")))) == found

@@ -120,3 +120,26 @@ def test_a_local_lock_sleeps_there_too(lab: Lab) -> None:
     comparison = lab.review(before, after, claim="verify: do not sleep in atomic context")
     assert [h.classes for h in comparison.hazards] == [("preempt_disable", "struct batch.lock")]
     assert comparison.verdict is Verdict.REMOVED
+
+
+ORDER = """
+static DEFINE_SPINLOCK(table);
+void refill(void)
+{
+	local_lock(&batches.lock);
+	spin_lock(&table);
+	spin_unlock(&table);
+	local_unlock(&batches.lock);
+}
+void drain(void)
+{
+	spin_lock(&table);
+@@	spin_unlock(&table);
+}
+"""
+
+
+def test_nobody_waits_for_the_lock_of_another_processor(lab: Lab) -> None:
+    text = LOCAL.replace("@@();\n\tchoose();\n\t##();", "use();") + ORDER
+    kernels = ({"kernel/verify.c": text.replace("@@", call)} for call in ("\tchoose();\n", ""))
+    assert lab.review(*kernels, claim="verify: fix an ABBA deadlock").verdict is Verdict.CLEAN

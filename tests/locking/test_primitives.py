@@ -11,11 +11,9 @@ import pytest
 
 from reviewbot.errors import ConfigError
 from reviewbot.locking.primitives import (
-    ATOMIC,
+    KINDS,
     NONE,
-    READERS,
     RESULT,
-    SLEEPING,
     Primitive,
     Role,
     builtin,
@@ -23,7 +21,6 @@ from reviewbot.locking.primitives import (
 )
 from tests.locking.support import Kernel, facts_of_text
 
-KINDS = SLEEPING | READERS | ATOMIC
 ENTRIES = sorted(builtin().values(), key=lambda entry: entry.name)
 _WORD = re.compile(rb"\w+")
 
