@@ -281,7 +281,8 @@ def _exchange(
         else:
             child.stdin.close()
         while selector.get_map():
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            ready = selector.select(left) if left > 0 else ()  # who always has more is late, too
             if not ready:
                 raise LimitError(f"git {name} did not end within {limits.seconds:g} seconds")
             for key, _ in ready:
