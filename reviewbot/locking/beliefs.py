@@ -16,14 +16,13 @@ from reviewbot.locking.instances import is_pointed_to, named_at
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
-from reviewbot.locking.primitives import LOCAL, SIGNALS, builtin
+from reviewbot.locking.primitives import BIT, LOCAL, SIGNALS, builtin
 from reviewbot.locking.rows import BLOCKS, CONTEXT, READ
 from reviewbot.locking.ways import Ways
 
 FILES = frozenset({"debugfs", "proc", "sysfs"})
 COMPLETION = "completion"
 _NOTIFIER = f"{OPS}struct notifier_block.notifier_call"
-_BIT_LOCK = "bit-lock"
 _MEMBERS = re.compile(r"(?:->|\.)\w+")
 _FAIR = frozenset({"rwsem", "percpu-rwsem"})
 """Kinds of lock whose readers wait for a writer that waits."""
@@ -142,15 +141,14 @@ class Beliefs(Ways):
     def told(self, leg: Leg, closing: Leg) -> bool:
         """Whether an order between kinds of lock that know none is broken.
 
-        Semaphores are signals as often as locks, and wound/wait mutexes back off; nobody waits
-        for the lock of another processor.  Folios
-        of all file systems are of one class, so an order with one is believed only within
-        a directory, and if somebody speaks of such things.
+        Semaphores are signals as often as locks, wound/wait mutexes back off, and nobody
+        waits for the lock of another processor.  Folios of all file systems are of one class:
+        an order with one is believed only in one subsystem, and if somebody speaks of it.
         """
         between = {self.kind_of(leg), self.kind_of(closing)}
         if LOCAL in between:
             return False
-        if _BIT_LOCK in between:
+        if BIT in between:
             places = (directory_of(self.spot(way.holder)[0]) for way in (leg, closing))
             if not self.limits.asked or not related(*places):
                 return False

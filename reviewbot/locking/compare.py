@@ -77,12 +77,11 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     short = len(views) <= EVERY  # as fixes are; the time of a long one is better spent
     if short and _is_unanswered(claim, reported, verdict):
         limits = replace(ASKED, rt=speaks_of_rt(claim))
-        gone = [h for h in _hazards(History(views, changed, limits), paths) if _only_gone(h)]
-        if verdict is Verdict.REMOVED:
-            gone = [h for h in gone if h.kind in kinds_spoken_of(claim)]
+        kinds = set(HazardKind) if verdict is Verdict.CLEAN else kinds_spoken_of(claim)
+        found = _hazards(History(views, changed, limits), paths)
+        gone = [_far_fetched(h) for h in found if h.kind in kinds and _only_gone(h)]
         if gone:
-            told = reported if verdict is Verdict.REMOVED else ()
-            reported, verdict, reason = judge([*told, *map(_far_fetched, gone)], claim)
+            reported, verdict, reason = judge([*reported, *gone], claim)
     return Comparison(
         verdict=verdict,
         reason=reason,

@@ -29,7 +29,7 @@ def condition(view: View, finding: Finding) -> str:
     if finding.kind is HazardKind.RECURSIVE_LOCK:
         parts.extend(_identity(view, finding))
     if finding.on_rt:
-        parts.append("Only on PREEMPT_RT, where a spinlock_t or rwlock_t sleeps.")
+        parts.append("Only on PREEMPT_RT, where a spinlock_t, rwlock_t or local_lock_t sleeps.")
     if finding.readers:
         parts.append(
             f"Readers of {finding.readers} block each other only while a writer waits for it."

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 
 from reviewbot.locking.beliefs import COMPLETION, FILES
 from reviewbot.locking.edges import DEPTH
@@ -18,7 +18,13 @@ from reviewbot.locking.families import one_family
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.graph import FEW_CANDIDATES, rows_of
 from reviewbot.locking.imbalance import Imbalance
-from reviewbot.locking.interrupts import MAX_OWNERS, contexts, inversions, owner_interrupted
+from reviewbot.locking.interrupts import (
+    MAX_OWNERS,
+    beside,
+    contexts,
+    inversions,
+    owner_interrupted,
+)
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import ALLOCATION, LinkedFunction
 from reviewbot.locking.model import HazardKind
@@ -146,7 +152,8 @@ class Finder(Sleeps):
             if name not in nodes or distance > NEAR or bits & SLEEPS or node is None:
                 continue
             takers = self.view.graph.actors_on(node)[0].tolist()
-            for taker in [n for n in takers if self._is_beside(n, function)][:MAX_OWNERS]:
+            near = (n for n in takers if n != function and beside(self, n, function))
+            for taker in islice(near, MAX_OWNERS):
                 for finding in self._inversions(taker):
                     through = any(function in way.path for way in finding.closing)
                     if through and finding.leg.held == name:
@@ -157,10 +164,6 @@ class Finder(Sleeps):
         above = self.view.graph.reach_up([function], NEAR, self.home).ids()[:MAX_OWNERS]
         found = (contexts(self.view, n) for n in above.tolist() if self.view.function(n))
         return any(each & {Running.HARDIRQ, Running.SOFTIRQ} for each in found)
-
-    def _is_beside(self, one: int, other: int) -> bool:
-        places = (directory_of(self.spot(number)[0]) for number in (one, other))
-        return one != other and related(*places)
 
     def close(self, leg: Leg) -> list[Finding]:
         """The hazards that an edge found by :meth:`edge_at` or :meth:`edges_in` is part of."""

@@ -16,6 +16,7 @@ from reviewbot.locking.body import Local
 from reviewbot.locking.expressions import split_arguments
 from reviewbot.locking.flow import substitute
 from reviewbot.locking.legs import Leg
+from reviewbot.locking.linked import Action
 from reviewbot.locking.mentions import parameters
 from reviewbot.locking.primitives import Role, builtin
 from reviewbot.locking.source import matching_paren
@@ -47,8 +48,8 @@ def _pairs(view: View, leg: Leg) -> Iterator[tuple[str, str]]:
         for taken in use.held:
             if taken.node != leg.held or taken.unsure:
                 continue
-            if any(_faults(action.call) for action in taking):
-                yield taken.instance, USER_MEMORY
+            if any(_faults(action) for action in taking):
+                yield taken.instance, _USER_MEMORY
                 continue
             if not leg.path:
                 action = detail.actions[use.action] if use.action >= 0 else None
@@ -105,13 +106,14 @@ def points_to(view: View, pointer: str, cls: str, file: str) -> bool:
     return setting.search("\n".join(view.lines(file))) is not None
 
 
-def _faults(name: str) -> bool:
-    """Whether a call of the table touches user memory."""
-    entry = builtin().get(name)
-    return entry is not None and entry.role is Role.WAIT and entry.lock == "rwsem"
+def _faults(action: Action) -> bool:
+    """Whether an action takes a lock of user memory since it touches that memory."""
+    entry = builtin().get(action.call)
+    return entry is not None and entry.role is Role.WAIT and entry.object == _MMAP_LOCK
 
 
-USER_MEMORY = "current->mm->mmap_lock"
+_MMAP_LOCK = "struct mm_struct.mmap_lock"
+_USER_MEMORY = "current->mm->mmap_lock"
 """The lock that a fault on user memory takes (mm/memory.c, lock_mm_and_find_vma())."""
 _POWER = "struct dev_pm_ops."
 _INITIALISES = re.compile(r"lock_init$|^mutex_init$|^init_rwsem$|^lockdep_")

@@ -35,7 +35,7 @@ from reviewbot.locking.rows import (
     Ids,
     masked,
     sleeps,
-)  # fmt: skip
+)
 from reviewbot.locking.view import View
 
 _MASK = {Running.HARDIRQ: IRQ_OFF, Running.SOFTIRQ: BH_OFF}
@@ -45,7 +45,8 @@ _NOT_BETWEEN = {
     Running.SOFTIRQ: frozenset({Running.HARDIRQ, Running.SOFTIRQ}),
 }
 """Where an interrupt does not come in between."""
-_HRTIMER = f"{OPS}struct hrtimer.function"
+_CONTEXTS = {context_node(context): context for context in Running}
+_HRTIMERS = frozenset({"hrtimer", f"{OPS}struct hrtimer.function"})
 _MODE = re.compile(r"\bHRTIMER_MODE_(\w+)")
 MAX_WAYS, MAX_OWNERS = 4, 48
 """Interrupts, and owners of a lock, that are looked at for a hazard of two locks."""
@@ -53,22 +54,30 @@ MAX_WAYS, MAX_OWNERS = 4, 48
 
 def contexts(view: View, function: int) -> frozenset[Running]:
     """In which contexts *function* is called back; empty if nothing says so."""
-    out: set[Running] = set()
-    for registration in view.registered(function):
-        for context in Running:
-            if registration.node == context_node(context):
-                out.add(context)
-        if (handled := _runs_in(view, registration)) is not None:
-            out.add(handled)
-    return frozenset(out)
+    found = (_runs_in(view, registration) for registration in view.registered(function))
+    return frozenset(context for context in found if context is not None)
 
 
 def _runs_in(view: View, registration: Registration) -> Running | None:
-    """Where the handler of an object runs; work on a queue of softirqs does in one of them."""
-    queues = view.queues_of(registration.node) if registration.what == "work" else ()
+    """Where a callback runs, as its framework says or its object's kind.
+
+    Work on a queue of softirqs does in one of them, and so does an hrtimer whose file
+    has none but soft ones.
+    """
+    what = registration.what
+    queues = view.queues_of(registration.node) if what == "work" else ()
     if any(q in _BH_QUEUES or "WQ_BH" in "|".join(view.flags_of(q)) for q in queues):
         return Running.SOFTIRQ
-    return RUNS_IN.get(registration.what)
+    if what in _HRTIMERS and _is_soft(view, registration.function):
+        return Running.SOFTIRQ
+    return _CONTEXTS.get(registration.node) or RUNS_IN.get(what)
+
+
+def _is_soft(view: View, function: int) -> bool:
+    """Whether the file of an hrtimer's function has none but soft ones."""
+    ref = view.function(function)
+    modes = _MODE.findall("\n".join(view.lines(ref.file))) if ref is not None else ()
+    return bool(modes) and all("SOFT" in mode for mode in modes)
 
 
 def inversions(edges: Edges, function: int) -> Iterator[Finding]:
@@ -109,11 +118,10 @@ def owner_interrupted(
         way
         for legs in back.values()
         for way in legs
-        if _comes_in(edges, way, leg.holder) and _beside(edges, way, leg.holder)
+        if _comes_in(edges, way, leg.holder) and beside(edges, way.holder, leg.holder)
     ]
-    home = directory_of(edges.spot(leg.holder)[0])
     takers = edges.view.graph.actors_on(node)[0].tolist()
-    owners = [owner for owner in takers if related(directory_of(edges.spot(owner)[0]), home)]
+    owners = [owner for owner in takers if beside(edges, owner, leg.holder)]
     for way in sorted(ways, key=edges.cost)[:MAX_WAYS]:
         context = _context(edges.view, way)
         for owner in owners[:MAX_OWNERS]:
@@ -211,17 +219,16 @@ def _by_an_owner(
     All in one subsystem: what a driver does below its lock is not *function*'s business.
     """
     for other, legs in list(held.items())[:MAX_OWNERS]:
-        own = (leg for leg in legs if _spins(edges, leg) and _beside(edges, leg, function))
+        own = (leg for leg in legs if _spins(edges, leg) and beside(edges, leg.holder, function))
         first = min(own, key=edges.cost, default=None)
         if first is not None and edges.cost(first) <= edges.limits.interrupt:
             for ways in edges.leading_to(other, writers_only=False).values():
-                yield from ((way, first) for way in ways if _beside(edges, way, function))
+                yield from ((way, first) for way in ways if beside(edges, way.holder, function))
 
 
-def _beside(edges: Edges, leg: Leg, function: int) -> bool:
-    """Whether who holds stands in the subsystem of *function*."""
-    places = (directory_of(edges.spot(n)[0]) for n in (leg.holder, function))
-    return related(*places)
+def beside(edges: Edges, one: int, other: int) -> bool:
+    """Whether two functions stand in one subsystem."""
+    return related(*(directory_of(edges.spot(number)[0]) for number in (one, other)))
 
 
 def _spins(edges: Edges, leg: Leg) -> bool:
@@ -252,7 +259,7 @@ def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
         edges.view.function(number) is None and graph.is_wide(number) for number in way.path
     ):
         return False
-    return related(directory_of(edges.spot(way.path[0])[0]), directory_of(edges.spot(function)[0]))
+    return beside(edges, way.path[0], function)
 
 
 def _is_nameless(view: View, way: Leg) -> bool:
@@ -265,22 +272,8 @@ def _context(view: View, way: Leg) -> Running | None:
     """In which context the handler at the start of a leg runs."""
     if way.function != CONTEXT:
         return None
-    for context in Running:
-        if way.held == context_node(context):
-            roles = {r.what for r in view.registered(way.path[0]) if r.node == way.held}
-            return Running.SOFTIRQ if roles == {_HRTIMER} and _is_soft(view, way) else context
-    for registration in view.registered(way.path[0]):
-        if registration.node == way.held:
-            soft = registration.what == "hrtimer" and _is_soft(view, way)
-            return Running.SOFTIRQ if soft else _runs_in(view, registration)
-    return None
-
-
-def _is_soft(view: View, way: Leg) -> bool:
-    """Whether the file of a leg's handler, an hrtimer's, has none but soft ones."""
-    ref = view.function(way.path[0])
-    modes = _MODE.findall("\n".join(view.lines(ref.file))) if ref is not None else ()
-    return bool(modes) and all("SOFT" in mode for mode in modes)
+    roles = (r for r in view.registered(way.path[0]) if r.node == way.held)
+    return next((_runs_in(view, role) for role in roles), None)
 
 
 def runs_open(edges: Edges, function: int, mask: int, softirqs: bool = False) -> bool:

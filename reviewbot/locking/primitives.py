@@ -43,7 +43,9 @@ RESULT = -2
 """Stands for "the variable that gets the result" where an argument number is expected."""
 NONE = -1
 
-SIGNALS = frozenset({"semaphore", "bit-lock"})
+BIT = "bit-lock"
+"""The kind of lock that is a bit of what it locks: a folio, a buffer."""
+SIGNALS = frozenset({"semaphore", BIT})
 """Kinds of lock that others than their owner may give back."""
 SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "ww-mutex"}) | SIGNALS
 """Kinds of lock whose blocking acquisition may sleep."""

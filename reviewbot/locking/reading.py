@@ -65,7 +65,7 @@ _ANNOTATION = re.compile(
 )
 _SLEEPING_FLAG = re.compile(rb"[,(]\s*GFP_(?:KERNEL|USER|HIGHUSER|NOFS|NOIO)\w*+\s*(?=[,)|])")
 _RETURNS = re.compile(rb"\b((?:struct|union)\s+\w+|\w+_t)\s*(\*+)\s*$")
-_GIVES = re.compile(rb"\breturn\s+([^;]+);")
+_GIVES = re.compile(rb"\breturn\s++([^;]{1,200}+);")
 _MEMBER = re.compile(rb"&?\s*([A-Za-z_]\w*)\s*((?:\s*(?:->|\.)\s*\w+(?:\[[^\]]*\])?)+|\([^()]*\))")
 """``&x->a.lock``, and ``f(x)``."""
 _LOCK_TYPE = re.compile(r"lock|mutex|sem|srcu|work|timer")

@@ -100,10 +100,10 @@ class Registrations:
         ):
             if position != NONE and position < len(point.args):
                 runs_in = frameworks.RUNS_IN.get(what)
-                object_ = node or (context_node(runs_in) if runs_in is not None else "")
+                shown = node or (runs_in and context_node(runs_in))
                 for handler in self._names.handlers(point.args[position], function):
-                    if object_:
-                        self._add(object_, what, handler, point.line)
+                    if shown:
+                        self._add(shown, what, handler, point.line)
 
     def _note_queueing(self, function: Function, point: Point, primitive: Primitive) -> None:
         place, _ = self._names.object(function, point, primitive)
