@@ -123,7 +123,7 @@ def owner_interrupted(
     takers = edges.view.graph.actors_on(node)[0].tolist()
     owners = [owner for owner in takers if beside(edges, owner, leg.holder)]
     for way in sorted(ways, key=edges.cost)[:MAX_WAYS]:
-        context = _context(edges.view, way)
+        context = context_of(edges.view, way)
         for owner in owners[:MAX_OWNERS]:
             if context is not None and _takes_open(edges, owner, leg.target, context):
                 return Leg(leg.target, way.held, owner, ()), way
@@ -133,7 +133,7 @@ def owner_interrupted(
 def _comes_in(edges: Edges, way: Leg, function: int) -> bool:
     """Whether a leg is an interrupt's that is near enough, and may be one of *function*'s."""
     return (
-        _context(edges.view, way) in _MASK
+        context_of(edges.view, way) in _MASK
         and edges.cost(way) <= edges.limits.interrupt
         and _is_ours(edges, way, function)
     )
@@ -185,7 +185,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tu
             and one_family(edges.view, action.node, own_lock, way[0])
         ]
         for way in sorted(ways, key=lambda way: (edges.cost(way[0]), way[0].held)):
-            context = _context(edges.view, way[0])
+            context = context_of(edges.view, way[0])
             if context is None or closed & _MASK[context]:
                 continue
             if own & _NOT_BETWEEN[context] and not _called_open(edges, function, _MASK[context]):
@@ -268,7 +268,7 @@ def _is_nameless(view: View, way: Leg) -> bool:
     return way.held in CONTEXTS and any(not what.startswith(OPS) for what in roles)
 
 
-def _context(view: View, way: Leg) -> Running | None:
+def context_of(view: View, way: Leg) -> Running | None:
     """In which context the handler at the start of a leg runs."""
     if way.function != CONTEXT:
         return None

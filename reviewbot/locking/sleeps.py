@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from reviewbot.locking.edges import DEPTH
+from reviewbot.locking.frameworks import Running
+from reviewbot.locking.interrupts import context_of
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import ALLOCATION
 from reviewbot.locking.places import directory_of, related
@@ -84,7 +86,8 @@ class Sleeps(Recursions):
         leaves the work to another.  Both take somebody who speaks of it.
         """
         if what == _DMA_FREE:
-            return bool(held & IRQ_OFF) or self.limits.asked
+            hard = context_of(self.view, leg) is Running.HARDIRQ
+            return hard or bool(held & IRQ_OFF) or self.limits.asked
         if what != _VFREE:
             return True
         use = self.use(leg)

@@ -7,7 +7,7 @@ import pytest
 
 from reviewbot.locking.interrupts import contexts
 from reviewbot.locking.model import Grade, HazardKind, Verdict
-from tests.locking.context_scenarios import DRIVER_CORE
+from tests.locking.context_scenarios import DRIVER_CORE, HARD, TIMER
 from tests.locking.scenario import one
 from tests.locking.support import CLAIM, Lab, of_kind, removed, removed_if_asked
 
@@ -487,6 +487,15 @@ def test_coherent_memory_is_not_freed_with_interrupts_off(
     kinds = [h.kind for h in lab.review(before, after).hazards]
     assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * found
     removed(lab.review(before, after, claim=CLAIM), HazardKind.SLEEP_IN_ATOMIC)
+
+
+@pytest.mark.parametrize(("handler", "found"), [(HARD, True), (TIMER, False)])
+def test_nor_in_the_handler_of_an_interrupt(lab: Lab, handler: str, found: bool) -> None:
+    text = handler.replace("spin_lock(&d->slock);", "@@").replace("spin_unlock(&d->slock);", "")
+    free = "dma_free_coherent(d->dev, 64, d->buf, 0);"
+    before, after = (one(text.replace("@@", line)) for line in (free, "use(d);"))
+    kinds = [h.kind for h in lab.review(before, after).hazards]
+    assert kinds == [HazardKind.SLEEP_IN_ATOMIC] * found
 
 
 UEVENT = """
