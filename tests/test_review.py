@@ -187,7 +187,7 @@ def test_what_was_there_before_is_no_finding_without_a_claim(
 
 def test_the_cover_letter_may_make_the_claim(options: Options, author: Kernel) -> None:
     series = series_of(author, beside_the_point("tidy"))
-    claimed = replace(series, cover_text="This fixes a lockdep splat.")
+    claimed = replace(series, cover_text="This fixes a lockdep splat in kvm_irqfd_assign().")
     assert review_series(claimed, options).verdict is Verdict.NOT_REMOVED
 
 

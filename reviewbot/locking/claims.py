@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from reviewbot.locking.model import Hazard, HazardKind
+from reviewbot.locking.primitives import Role, builtin
 
 _CLAIM = re.compile(
     r"dead-?lock|live-?lock|circular lock|lock(ing)? (order )?inversion|lock(ing)? order|ABBA|AB-BA"
@@ -35,6 +38,8 @@ _KINDS = (
 """Words for the kinds of hazard."""
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w+")
 _LOCKISH = re.compile(r"lock|mutex|sem|rcu|work|timer|wq")
+_TABLE = builtin()
+_TAKES = frozenset({Role.ACQUIRE, Role.ACQUIRE_ZERO})
 _GENERIC = frozenset({"lock", "mutex", "struct", "work", "net", "core", "drivers", "dev", "the"})
 
 
@@ -58,19 +63,32 @@ def kinds_spoken_of(claim: str) -> set[HazardKind]:
     return {kind for words, kinds in _KINDS if words.search(claim) for kind in kinds}
 
 
-def is_named(hazard: Hazard, text: str) -> bool:
+def is_named(hazard: Hazard, text: str, changed: AbstractSet[str]) -> bool:
     """Whether a text speaks of *hazard*.
 
     It has to name one of its functions and, if it names any lock at all, one of its
-    classes.  A text without any identifier speaks of whatever the series touches.
+    classes.  For a text without any identifier the words on the *changed* lines speak.
     """
     words = frozenset(_IDENTIFIER.findall(text))
     identifiers = {word for word in words if "_" in word}
-    if not identifiers:
-        return True
     classes = {part for name in hazard.classes for part in _IDENTIFIER.findall(name)}
+    if not identifiers:
+        locks = {name.rpartition(".")[2].rpartition(":")[2] for name in hazard.classes}
+        return not changed.isdisjoint((_waits(hazard) | locks) - _GENERIC)
     functions = {name for site in hazard.sites for name in (site.function, site.via)}
     if functions.isdisjoint(words):
         return False
     speaks_of_locks = any(_LOCKISH.search(word) for word in identifiers - functions)
     return not speaks_of_locks or not classes.isdisjoint(words - _GENERIC)
+
+
+def _waits(hazard: Hazard) -> set[str]:
+    """What the sites of a hazard call to wait, but for the names of locks' own functions."""
+    proofs = (proof for site in hazard.sites for proof in (site.before, site.after) if proof)
+    calls = {step.what for proof in proofs for step in proof.chain if step.line == proof.line}
+    return {call for call in calls if call not in _TABLE or _TABLE[call].role not in _TAKES}
+
+
+def words_of(lines: Iterable[str]) -> frozenset[str]:
+    """The identifiers that stand on some lines of C."""
+    return frozenset(word for line in lines for word in _IDENTIFIER.findall(line))

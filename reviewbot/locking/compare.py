@@ -9,8 +9,10 @@ are looked at, and hazards that run through them; the rest of the tree is contex
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from difflib import SequenceMatcher
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +23,7 @@ from reviewbot.locking.claims import (
     kinds_spoken_of,
     speaks_of_locking,
     speaks_of_rt,
+    words_of,
 )
 from reviewbot.locking.cycle import cycle
 from reviewbot.locking.describe import Describer
@@ -58,6 +61,8 @@ _FAR = (
 )
 MAX_ON_BEHALF = 40
 """Callers of a function up to which what it does for them is looked at in each."""
+MAX_GONE = 12
+"""Hazards up to which a long proof is believed: a fault in more places would have been met."""
 MAX_REMAINING = 12
 """Sites listed of a hazard that stays in the files a series changes."""
 
@@ -73,15 +78,22 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     paths = frozenset(files)
     changed = touched_functions(views, paths)
     hazards = tuple(_hazards(History(views, changed), paths))
-    reported, verdict, reason = judge(hazards, claim)
+    claims = claims_fix(claim)
+    ends = views if len(views) <= EVERY else (views[0], views[-1])
+    words = _changed_words(ends, changed) if claims else frozenset()
+
+    def meant(hazard: Hazard) -> bool:
+        return claims and is_named(hazard, claim, words)
+
+    reported, verdict, reason = judge(hazards, meant)
     short = len(views) <= EVERY  # as fixes are; the time of a long one is better spent
     if short and _is_unanswered(claim, reported, verdict):
         limits = replace(ASKED, rt=speaks_of_rt(claim))
-        kinds = set(HazardKind) if verdict is Verdict.CLEAN else kinds_spoken_of(claim)
+        kinds = kinds_spoken_of(claim) if verdict is Verdict.REMOVED else set(HazardKind)
         found = _hazards(History(views, changed, limits), paths)
         gone = [_far_fetched(h) for h in found if h.kind in kinds and _only_gone(h)]
-        if gone:
-            reported, verdict, reason = judge([*reported, *gone], claim)
+        if 0 < len(gone) <= MAX_GONE:
+            reported, verdict, reason = judge([*reported, *gone], meant)
     return Comparison(
         verdict=verdict,
         reason=reason,
@@ -96,7 +108,7 @@ def _is_unanswered(claim: str, reported: Iterable[Hazard], verdict: Verdict) -> 
     if verdict is Verdict.REMOVED:
         kinds = kinds_spoken_of(claim)
         return bool(kinds) and not any(hazard.kind in kinds for hazard in reported)
-    return verdict is Verdict.CLEAN and speaks_of_locking(claim)
+    return verdict in (Verdict.CLEAN, Verdict.NOT_REMOVED) and speaks_of_locking(claim)
 
 
 def _only_gone(hazard: Hazard) -> bool:
@@ -166,12 +178,30 @@ def _differing(versions: Sequence[Mapping[str, object]]) -> set[str]:
     }
 
 
+def _changed_words(views: Sequence[View], changed: AbstractSet[Spot]) -> frozenset[str]:
+    """The words on the lines of *changed* functions that two trees next to each other differ in."""
+    out: set[str] = set()
+    for path in {file for file, _ in changed}:
+        versions = [_bodies(view, path) for view in views]
+        for name in {name for file, name in changed if file == path}:
+            for before, after in pairwise(bodies.get(name, []) for bodies in versions):
+                for tag, *ends in SequenceMatcher(None, before, after).get_opcodes():
+                    if tag != "equal":
+                        out |= words_of([*before[ends[0] : ends[1]], *after[ends[2] : ends[3]]])
+    return frozenset(out)
+
+
 def _texts(view: View, path: str) -> dict[str, str]:
+    return {name: " ".join(lines) for name, lines in _bodies(view, path).items()}
+
+
+def _bodies(view: View, path: str) -> dict[str, list[str]]:
+    """The lines of each function of a file, without what only sets them apart."""
     lines = view.lines(path)
-    out: dict[str, str] = {}
+    out: dict[str, list[str]] = {}
     for ref in view.functions_in(path):
-        text = " ".join(" ".join(lines[ref.line - 1 : view.end_of(ref)]).split())
-        out[ref.name] = out.get(ref.name, "") + text
+        own = (" ".join(line.split()) for line in lines[ref.line - 1 : view.end_of(ref)])
+        out.setdefault(ref.name, []).extend(filter(None, own))
     return out
 
 
@@ -306,8 +336,13 @@ def _evidence(finding: Finding | None, describer: Describer) -> Evidence | None:
     return describer.evidence(finding) if finding is not None else None
 
 
-def judge(hazards: Sequence[Hazard], claim: str) -> tuple[tuple[Hazard, ...], Verdict, str]:
-    """The hazards to report, the verdict, and a clause that says why."""
+def judge(
+    hazards: Sequence[Hazard], meant: Callable[[Hazard], bool]
+) -> tuple[tuple[Hazard, ...], Verdict, str]:
+    """The hazards to report, the verdict, and a clause that says why.
+
+    *meant* says of a hazard that stays whether the series says that it goes.
+    """
     introduced = [h for h in hazards if h.state is ChangeState.INTRODUCED]
     removed = [h for h in hazards if h.state is ChangeState.REMOVED]
     partial = [
@@ -325,7 +360,7 @@ def judge(hazards: Sequence[Hazard], claim: str) -> tuple[tuple[Hazard, ...], Ve
     if removed:
         return touched, Verdict.REMOVED, _count(removed, "gone")
     remaining = tuple(h for h in hazards if h.state is ChangeState.REMAINING)
-    named = tuple(h for h in remaining if claims_fix(claim) and is_named(h, claim))
+    named = tuple(h for h in remaining if meant(h))
     if named:
         reason = "the series speaks of a locking hazard that its functions are still part of"
         return named, Verdict.NOT_REMOVED, reason

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reviewbot.locking.compare import judge
+from reviewbot.locking.model import Verdict
 from reviewbot.report.model import Review, Suppressed
 
 
@@ -19,7 +20,8 @@ def suppress(review: Review, known: Mapping[str, str]) -> Review:
     if not out:
         return review
     kept = [hazard for hazard in review.hazards if hazard.id not in known]
-    hazards, verdict, reason = judge(kept, review.series.words)
+    claimed = review.verdict is Verdict.NOT_REMOVED
+    hazards, verdict, reason = judge(kept, lambda _: claimed)
     left_out = f"known false positives left out: {len(out)}"
     return replace(
         review,

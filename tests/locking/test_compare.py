@@ -116,10 +116,26 @@ def test_what_is_only_touched_is_clean(lab: Lab) -> None:
 
 def test_a_claim_that_is_not_kept(lab: Lab) -> None:
     before, after = closers(FLUSH_UNDER), closers("\twork();\n" + FLUSH_UNDER)
-    comparison = lab.review(before, after, claim=CLAIM)
+    comparison = lab.review(before, after, claim="fix a deadlock in close_1()")
     assert comparison.verdict is Verdict.NOT_REMOVED
     assert [site.function for h in comparison.hazards for site in h.sites] == ["close_1"]
     assert all(h.state is ChangeState.REMAINING for h in comparison.hazards)
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (FLUSH_UNDER.replace("\tcancel", "\twork();\n\n\t\tcancel"), Verdict.CLEAN),
+        ("\twork();\n" + FLUSH_UNDER, Verdict.CLEAN),
+        (f"\tcancel_work_sync(&d->work);\n{FLUSH_UNDER}", Verdict.NOT_REMOVED),
+        (FLUSH_UNDER.replace("(&d->work)", "((&d->work))"), Verdict.NOT_REMOVED),
+    ],
+)
+def test_a_claim_that_names_nothing_is_about_what_changes(
+    lab: Lab, body: str, verdict: Verdict
+) -> None:
+    comparison = lab.review(closers(FLUSH_UNDER), closers(body), claim=CLAIM)
+    assert comparison.verdict is verdict
 
 
 def test_a_claim_without_a_hazard_is_clean(lab: Lab) -> None:
