@@ -7,6 +7,8 @@ who waits for what, and the order in which that does not end.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reviewbot.locking.hazards import Finder
 from reviewbot.locking.legs import Finding, Leg
 from reviewbot.locking.linked import OPS, Action, Taken
@@ -40,6 +42,8 @@ class Describer:
         else:
             steps = self._steps(finding.leg)
         closing = tuple(self.chain(leg) for leg in finding.closing)
+        if finding.careful:
+            closing = tuple(replace(chain, context="with interrupts off") for chain in closing)
         at = next((s.line for s in steps[1:] if s.function == finding.site[1]), 0)
         return Evidence(line=at or (steps[0].line if steps else 0), chain=steps, closing=closing)
 
@@ -255,6 +259,11 @@ class Describer:
             return (
                 f"{function} takes {held} with interrupts on: {self.context_name(way.held)} may"
                 f" come in and wait for {way.target}, whose holder waits for {other.target}."
+            )
+        if finding.careful:
+            return (
+                f"{function} takes {held} with interrupts on; the {finding.careful} other functions"
+                " that take it keep them out, since one that takes it as well would never get it."
             )
         if finding.interrupted:
             return (

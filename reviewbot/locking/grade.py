@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reviewbot.locking.frameworks import Running
 from reviewbot.locking.instances import runs_members, same_object
+from reviewbot.locking.interrupts import contexts
 from reviewbot.locking.legs import Finding
 from reviewbot.locking.linked import OPS
 from reviewbot.locking.model import Grade, HazardKind
@@ -30,6 +32,10 @@ def condition(view: View, finding: Finding) -> str:
         parts.extend(_identity(view, finding))
     if finding.on_rt:
         parts.append("Only on PREEMPT_RT, where a spinlock_t, rwlock_t or local_lock_t sleeps.")
+    if finding.careful:
+        parts.append("No interrupt that takes the lock is known; that the others mind one tells.")
+        if Running.HARDIRQ in contexts(view, finding.leg.function):
+            parts.append("Only on PREEMPT_RT, where a thread runs irq_work.")
     if finding.readers:
         parts.append(
             f"Readers of {finding.readers} block each other only while a writer waits for it."

@@ -48,8 +48,11 @@ _NOT_BETWEEN = {
 _CONTEXTS = {context_node(context): context for context in Running}
 _HRTIMERS = frozenset({"hrtimer", f"{OPS}struct hrtimer.function"})
 _MODE = re.compile(r"\bHRTIMER_MODE_(\w+)")
+_HARDIRQ = context_node(Running.HARDIRQ)
 MAX_WAYS, MAX_OWNERS = 4, 48
 """Interrupts, and owners of a lock, that are looked at for a hazard of two locks."""
+MIN_CAREFUL = 4
+"""Functions that all take a lock with interrupts off for one that does not to be at fault."""
 
 
 def contexts(view: View, function: int) -> frozenset[Running]:
@@ -92,7 +95,12 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
         if action.node.endswith("()"):  # whatever lock a function returns is no class
             continue
         closed = _closed(edges.view, detail, number, action)
-        closing = _interrupter(edges, function, action, closed)
+        closing, careful = _interrupter(edges, function, action, closed), 0
+        if not closing and edges.limits.asked and not closed & IRQ_OFF:
+            others = _keep_out(edges, function, action.node)
+            if others and _may_be_open(edges, function):
+                closing = (Leg(_HARDIRQ, action.node, CONTEXT, others[:1]),)
+                careful = len(others)
         if closing:
             seen.add(action.node)
             leg = Leg(action.node, closing[0].held, function, ())
@@ -100,8 +108,36 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
             spot = edges.spot(function)
             yield Finding(
                 HazardKind.LOCK_ORDER_INVERSION, classes, spot, "", leg, closing,
-                interrupted=action,
+                interrupted=action, careful=careful,
             )  # fmt: skip
+
+
+def _keep_out(edges: Edges, function: int, name: str) -> tuple[int, ...]:
+    """Others who take a lock with interrupts off, those of *function*'s file first, if they are
+    some and nobody else takes it with interrupts on."""
+    node = edges.view.node(name)
+    if node is None:
+        return ()
+    takers = set(edges.view.graph.actors_on(node)[0].tolist()) - {function}
+    if not MIN_CAREFUL <= len(takers) <= MAX_OWNERS:
+        return ()
+    bare = {taker for taker in takers if _takes_bare(edges.view, taker, name, IRQ_OFF)}
+    careful = takers - bare
+    if len(careful) < MIN_CAREFUL or any(runs_open(edges, taker, IRQ_OFF) for taker in bare):
+        return ()
+    home = edges.spot(function)[0]
+    return tuple(sorted(careful, key=lambda taker: (edges.spot(taker)[0] != home, taker)))
+
+
+def _may_be_open(edges: Edges, function: int) -> bool:
+    """Whether a function runs with interrupts on; on PREEMPT_RT a thread runs irq_work."""
+    roles = edges.view.registered(function)
+    if roles and all(role.what == "irq-work" for role in roles):
+        lines = (edges.view.lines(role.file)[role.line - 1 : role.line] for role in roles)
+        return not any("HARD" in line for found in lines for line in found)
+    return Running.HARDIRQ not in contexts(edges.view, function) and runs_open(
+        edges, function, IRQ_OFF
+    )
 
 
 def owner_interrupted(
@@ -141,16 +177,19 @@ def _comes_in(edges: Edges, way: Leg, function: int) -> bool:
 
 def _takes_open(edges: Edges, function: int, node: str, context: Running) -> bool:
     """Whether *function* is known to take a lock where interrupts of *context* are on."""
-    detail = edges.view.detail(function)
-    mask = _MASK[context]
-    if detail is None or contexts(edges.view, function) & _NOT_BETWEEN[context]:
+    if contexts(edges.view, function) & _NOT_BETWEEN[context]:
         return False
-    return any(
-        action.node == node
-        and action.blocks
-        and not _closed(edges.view, detail, number, action) & mask
+    mask = _MASK[context]
+    return _takes_bare(edges.view, function, node, mask) and runs_open(edges, function, mask)
+
+
+def _takes_bare(view: View, function: int, node: str, mask: int) -> bool:
+    """Whether *function* takes a lock without keeping out the interrupts of *mask* itself."""
+    detail = view.detail(function)
+    return detail is not None and any(
+        action.node == node and action.blocks and not _closed(view, detail, number, action) & mask
         for number, action in enumerate(detail.actions)
-    ) and runs_open(edges, function, mask)
+    )
 
 
 def _closed(view: View, detail: LinkedFunction, number: int, action: Action) -> int:

@@ -53,6 +53,8 @@ class Finding:
     imbalance: Imbalance | None = None
     interrupted: Action | None = None
     """The acquisition after which the interrupt of the closing leg may come in."""
+    careful: int = 0
+    """How many others take the lock with interrupts off, if no interrupt that takes it is known."""
     readers: str = ""
     """The lock that both sides take for reading: a writer has to wait in between."""
 

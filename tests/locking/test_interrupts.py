@@ -286,3 +286,55 @@ def test_an_hrtimer_may_be_a_soft_one(lab: Lab, mode: str, taken: str, found: bo
     text = TICK + text.replace("struct dev {", "struct dev {\n\tstruct hrtimer tick;", 1)
     with lab.views({FILE: text}) as (view,):
         assert bool(list(inversions(edges_of(view), number(view, "state_show")))) == found
+
+
+IRQ_WORK = """
+static void dev_wake(struct irq_work *work)
+{
+	struct dev *d = container_of(work, struct dev, iwork);
+
+@@
+}
+void dev_start(struct dev *d)
+{
+	init_irq_work(&d->iwork, dev_wake);
+}
+"""
+SAVED = """	spin_lock_irqsave(&d->slock, flags);
+	spin_unlock_irqrestore(&d->slock, flags);
+"""
+
+
+def careful(count: int, bodies: str = SAVED) -> str:
+    """*count* functions that take the lock with interrupts off."""
+    return "".join(f"void note_{n}(struct dev *d)\n{{\n{bodies}\n}}\n" for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("user", "others", "found"),
+    [
+        (IRQ_WORK, careful(4), True),
+        (IRQ_WORK, careful(3), False),
+        (IRQ_WORK, careful(4) + SHOW.replace("@@", PLAIN_LOCK), False),
+        (IRQ_WORK, careful(4) + careful(1, PLAIN_LOCK).replace("note", "hint"), True),
+        (IRQ_WORK.replace("init_irq_work(&d->iwork, dev_wake)",
+                          "d->iwork = IRQ_WORK_INIT_HARD(dev_wake)"), careful(4), False),
+        (SHOW, careful(4), True),
+        ("void dev_plain(struct dev *d)\n{\n@@\n}\n", careful(4), False),
+    ],
+)  # fmt: skip
+def test_the_care_of_others_tells_of_an_interrupt(
+    lab: Lab, user: str, others: str, found: bool
+) -> None:
+    before, after = (
+        {FILE: text.replace("struct dev {", "struct dev {\n\tstruct irq_work iwork;", 1)}
+        for body in (PLAIN_LOCK, SAVED)
+        for text in one(user.replace("@@", body) + others).values()
+    )
+    if not found:
+        assert lab.review(before, after, claim=CLAIM).verdict is Verdict.CLEAN
+        return
+    hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
+    assert "No interrupt that takes the lock is known" in hazard.condition
+    assert ("PREEMPT_RT" in hazard.condition) == (user is IRQ_WORK)
+    assert lab.review(after, before, claim=CLAIM).verdict is Verdict.CLEAN
