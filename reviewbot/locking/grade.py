@@ -16,6 +16,7 @@ from reviewbot.locking.interrupts import contexts
 from reviewbot.locking.legs import Finding
 from reviewbot.locking.linked import OPS
 from reviewbot.locking.model import Grade, HazardKind
+from reviewbot.locking.references import last_reference
 from reviewbot.locking.rows import CONTEXT
 from reviewbot.locking.view import View
 
@@ -30,6 +31,8 @@ def condition(view: View, finding: Finding) -> str:
     parts = [_workers(view, finding.closing[0].held)] if _is_pool(finding) else []
     if finding.kind is HazardKind.RECURSIVE_LOCK:
         parts.extend(_identity(view, finding))
+    for name in dict.fromkeys(filter(None, (last_reference(view, leg) for leg in finding.legs))):
+        parts.append(f"{name}() goes on so only if it drops the last reference.")
     if finding.on_rt:
         parts.append("Only on PREEMPT_RT, where a spinlock_t, rwlock_t or local_lock_t sleeps.")
     if finding.careful:

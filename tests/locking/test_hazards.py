@@ -44,8 +44,10 @@ def check_proof(hazard: Hazard, files: Files) -> None:
     """The grade fits, the cycle is closed, and every step is on the line it names."""
     steps = [step for site in hazard.sites if site.after for step in site.after.chain]
     called_back = any(step.indirect for step in steps) and steps[0].what == "mutex_lock"
-    conditional = hazard.kind is HazardKind.WORKER_POOL_CYCLE or (
-        hazard.kind is HazardKind.RECURSIVE_LOCK and called_back
+    conditional = (
+        hazard.kind is HazardKind.WORKER_POOL_CYCLE
+        or (hazard.kind is HazardKind.RECURSIVE_LOCK and called_back)
+        or any("kref_put(" in text for text in files.values())
     )
     assert (hazard.grade is Grade.CONDITIONAL) == conditional
     assert bool(hazard.condition) == conditional
