@@ -23,6 +23,8 @@ _WORDS = {
     "proc": "a user of the proc files of",
 }  # fmt: skip
 
+_STATES = {"irq-off": "interrupts", "bh-off": "softirqs", "preempt-off": "preemption"}
+
 
 class Describer:
     """Words for the findings of one tree."""
@@ -299,7 +301,7 @@ class Describer:
             name = held if held == target else f"{held}, to which {target} points,"
             return f"{function} takes {name} while it holds it already{through}."
         if finding.on_rt:
-            where = f"while it holds {held}"
+            where = self._while(leg)
             if leg.function == CONTEXT:
                 where = "in a callback that is made under a raw spinlock or with interrupts off"
             return (
@@ -310,11 +312,18 @@ class Describer:
             where = self.context_name(held)
             return f"{function} runs as {where}, and reaches {call}, which may sleep."
         if finding.kind is HazardKind.SLEEP_IN_ATOMIC:
-            return f"{function} reaches {call}{through}, which may sleep, while it holds {held}."
+            return f"{function} reaches {call}{through}, which may sleep, {self._while(leg)}."
         if finding.kind is HazardKind.LOCK_IMBALANCE:
             return f"{function} leaves {held} in another state on one way out than on the others."
         back = self._round_about(finding) or f"{held} is taken while {target} is held"
         return f"{function} takes {target} while it holds {held}{through}; elsewhere {back}."
+
+    def _while(self, leg: Leg) -> str:
+        """What a leg holds; of a state of the processor, by which call it is in it."""
+        taken = self._finder.taken(leg)
+        if taken is None or taken.kind not in _STATES:
+            return f"while it holds {leg.held}"
+        return f"with {_STATES[taken.kind]} off since {taken.call}()"
 
     def _round_about(self, finding: Finding) -> str:
         """How a cycle of three leads back to where it began; empty if there are but two."""

@@ -288,18 +288,18 @@ class Finder(Sleeps):
         Waits for handlers count only in one file, and if somebody speaks of such things.
         """
         waits = self.limits.asked
-        if len(back) > MAX_THIRDS or len(leg.path) > NEAR or (self.what_of(leg) and not waits):
+        close = {n: found for n, ways in back.items() if (found := list(filter(_is_near, ways)))}
+        crowd = close if waits else back
+        if len(crowd) > MAX_THIRDS or not _is_near(leg) or (self.what_of(leg) and not waits):
             return None
-        for node, ways in back.items():
-            home = self._choose([w for w in ways if len(w.path) <= NEAR], False, leg)
+        for node, ways in close.items():
+            home = self._choose(ways, False, leg)
             if node == other or home is None or self.through_ops(home):
                 continue
             if not waits and not self._only_locks(home):
                 continue
             middle = self.leading_to(node, writers_only=False).get(other, [])
-            first = self._choose(
-                [w for w in middle if len(w.path) <= NEAR], bool(target & READ), leg
-            )
+            first = self._choose(list(filter(_is_near, middle)), bool(target & READ), leg)
             if first is None or self.through_ops(first):
                 continue
             one_file = len({self.spot(way.holder)[0] for way in (leg, first, home)}) == 1
@@ -435,6 +435,10 @@ class Finder(Sleeps):
                     if finding.key == key:
                         return finding
         return None
+
+
+def _is_near(leg: Leg) -> bool:
+    return len(leg.path) <= NEAR
 
 
 def _cycle_kind(*waits: str) -> HazardKind:

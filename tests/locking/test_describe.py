@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from reviewbot.locking.model import Hazard
+from reviewbot.locking.model import Hazard, HazardKind
+from tests.locking.scenario import one
 from tests.locking.scenarios import SCENARIOS
-from tests.locking.support import Reviews, of_kind
+from tests.locking.support import Lab, Reviews, of_kind
 
 
 def hazard_of(reviews: Reviews, name: str) -> Hazard:
@@ -108,3 +109,15 @@ def test_prose_is_prose(reviews: Reviews, name: str) -> None:
     assert "None" not in hazard.summary
     assert "CONTEXT" not in hazard.summary
     assert set(hazard.to_dict()) >= {"id", "kind", "grade", "state", "classes", "patch", "sites"}
+
+
+def test_a_state_of_the_processor_is_not_held(lab: Lab) -> None:
+    text = (
+        "#define FP_START() preempt_disable()\nvoid dev_run(struct dev *d)\n{\n"
+        "\tFP_START();\n\t@@\n\tpreempt_enable();\n}\n"
+    )
+    before, after = (one(text.replace("@@", call)) for call in ("work();", "msleep(1);"))
+    hazard = of_kind(lab.review(before, after), HazardKind.SLEEP_IN_ATOMIC)
+    assert hazard.summary == (
+        "dev_run() reaches msleep(), which may sleep, with preemption off since FP_START()."
+    )

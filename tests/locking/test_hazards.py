@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from reviewbot.locking.hazards import MAX_THIRDS
 from reviewbot.locking.model import (
     ChangeState,
     Comparison,
@@ -18,7 +19,17 @@ from reviewbot.locking.model import (
 )
 from tests.locking.scenario import HANDLER, Scenario, one
 from tests.locking.scenarios import NEAR_MISSES, PLAIN, SCENARIOS, near_miss
-from tests.locking.support import CLAIM, Files, Lab, Reviews, brief, kinds, of_kind, removed
+from tests.locking.support import (
+    CLAIM,
+    Files,
+    Lab,
+    Reviews,
+    brief,
+    kinds,
+    of_kind,
+    removed,
+    removed_if_asked,
+)
 
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)
 every_near_miss = pytest.mark.parametrize("name", NEAR_MISSES)
@@ -694,3 +705,16 @@ def test_what_a_helper_waits_for_on_behalf_of_its_caller(lab: Lab) -> None:
     assert of_kind(gone, HazardKind.FLUSH_CYCLE).state is ChangeState.REMOVED
     assert gone.verdict is Verdict.REMOVED
     assert lab.review(apart, under).verdict is Verdict.INTRODUCED
+
+
+def test_who_comes_to_a_lock_from_afar_is_no_third(lab: Lab) -> None:
+    """A crowd that takes a lock by long ways does not hide the three that are close."""
+    case = SCENARIOS["order of three"]
+    crowd = "static void near(void)\n{\n\tmutex_lock(&third);\n\tmutex_unlock(&third);\n}\n"
+    crowd += "static void nearer(void)\n{\n\tnear();\n}\nstatic void far(void)\n{\n\tnearer();\n}\n"
+    for number in range(MAX_THIRDS + 1):
+        name = f"lock_{number}"
+        crowd += f"static DEFINE_MUTEX({name});\nvoid user_{number}(void)\n{{\n"
+        crowd += f"\tmutex_lock(&{name});\n\tfar();\n\tmutex_unlock(&{name});\n}}\n"
+    good, bad = ({p: text + crowd for p, text in files.items()} for files in (case.good, case.bad))
+    removed_if_asked(lab, bad, good, case.kind)
