@@ -57,7 +57,8 @@ def walk(function: Function, lookup: Lookup, class_of: ClassOf, entry: Iterable[
     """
     start = State(held=tuple(entry))
     found = _walk(function, lookup, class_of, start, thorough=False)
-    if any(not _agree(found.exits, number) for number in range(len(function.flows))):
+    apart = any(not _agree(found.exits, number) for number in range(len(function.flows)))
+    if apart or not found.dropped.isdisjoint(found.given_back):
         again = _walk(function, lookup, class_of, start, thorough=True)
         if found.capped or not again.capped:
             return again
@@ -85,7 +86,7 @@ def _walk(
     points = tuple(
         Point(
             event.line, event.name, event.args, event.result, tuple(held.values()),
-            tuple(sorted(record.released[event])),
+            tuple(sorted(record.given_up(event))),
         )
         for event, held in record.held.items()
     )  # fmt: skip

@@ -40,6 +40,9 @@ class Record:
 
     held: dict[Event, dict[tuple[str, str, int], Held]] = field(default_factory=dict)
     released: dict[Event, frozenset[str]] = field(default_factory=dict)
+    """What is given back of the caller's on some path to an event."""
+    over: dict[Event, frozenset[str]] = field(default_factory=dict)
+    """What is given back on every path, be it the function's own."""
     exits: dict[Exit, None] = field(default_factory=dict)
     given_back: set[str] = field(default_factory=set)
     exclusive: set[str] = field(default_factory=set)
@@ -66,15 +69,21 @@ class Record:
         held = self.held.setdefault(event, {})
         for lock in state.held:
             held[(lock.lock, lock.mode, lock.line)] = lock
-        if not state.released:
-            self.released[event] = _NONE
-            return
         released = frozenset(name for name, _ in state.released)
-        self.released[event] = self.released.get(event, released) & released
+        over = released | state.done.difference(lock.lock for lock in state.held)
+        self.over[event] = self.over.get(event, over) & over
+        self.released[event] = self.released.get(event, _NONE) | released
+
+    def given_up(self, event: Event) -> frozenset[str]:
+        """The caller's locks that are given back on every path to a call.
+
+        Where the caller has none, a function may have taken the lock itself, and given that back.
+        """
+        return self.over[event] & self.released[event]
 
     def nothing_released(self, event: Event) -> None:
         """The call is reached with nothing of the caller's given back."""
-        self.released[event] = _NONE
+        self.over[event] = _NONE
 
 
 _NONE: frozenset[str] = frozenset()

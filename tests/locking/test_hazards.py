@@ -718,3 +718,52 @@ def test_who_comes_to_a_lock_from_afar_is_no_third(lab: Lab) -> None:
         crowd += f"\tmutex_lock(&{name});\n\tfar();\n\tmutex_unlock(&{name});\n}}\n"
     good, bad = ({p: text + crowd for p, text in files.items()} for files in (case.good, case.bad))
     removed_if_asked(lab, bad, good, case.kind)
+
+
+LOAD = """
+static void lock_it(struct dev *d)
+{
+	mutex_lock(&d->lock);
+}
+static void load(struct dev *d, bool is_locked)
+{
+	int n;
+
+	if (!is_locked)
+		lock_it(d);
+	for (n = 0; n < d->count; n++) {
+@@
+	}
+	if (!is_locked)
+		mutex_unlock(&d->lock);
+}
+void dev_open(struct dev *d)
+{
+	load(d, false);
+}
+void dev_recover(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	load(d, ??);
+	mutex_unlock(&d->lock);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "locked", "found"),
+    [
+        ("\t\tmutex_unlock(&d->lock);\n\t\twork();\n\t\tlock_it(d);", "true", False),
+        ("\t\tlock_it(d);\n\t\twork();\n\t\tmutex_unlock(&d->lock);", "true", True),
+        ("\t\twork();", "true", False),
+        ("\t\twork();", "false", True),
+    ],
+)
+def test_a_lock_is_taken_back_for_whoever_had_it(
+    lab: Lab, body: str, locked: str, found: bool
+) -> None:
+    """The function gives back, for a while, what it took itself or what its caller did."""
+    text = LOAD.replace("@@", body)
+    before = one(text.replace("\tload(d, ??);\n", "\twork();\n"))
+    comparison = lab.review(before, one(text.replace("??", locked)))
+    assert (HazardKind.RECURSIVE_LOCK.value in kinds(comparison)) == found
