@@ -245,7 +245,8 @@ class Finder(Sleeps):
         elif what in FILES or what == COMPLETION:
             return  # one file may remove another, and a task await what it has done before
         elif what:
-            if leg.function != CONTEXT or self.near(leg, leg.path[-1]):
+            met = leg.function != CONTEXT or self.near(leg, leg.path[-1])
+            if met and not self.asks_who_runs(leg):
                 yield self._finding(HazardKind.FLUSH_CYCLE, leg, ())
         elif self.taken_again(leg, held, target):
             readers = self.queue_of_readers(leg) if held & target & READ else ""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +21,8 @@ MAX_NEAR = 6
 _OWNED = frozenset({"drivers/clk/clk.c:prepare_lock", "drivers/clk/clk.c:enable_lock"})
 """Locks that their owner may take again: clk_prepare_lock() and clk_enable_lock() ask."""
 _FAULT = f"{OPS}struct vm_operations_struct."
+_ASKS_WHO = re.compile(r"[!=]=\s*current(?:_work\(\))?(?!\w|->)|\bcurrent(?:_work\(\))?\s*[!=]=")
+"""linux/workqueue.h: current_work(); the thread itself is ``current``."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,10 @@ class Recursions(Beliefs):
             and bool(self.view.registrations(f"{POINTER} {leg.target}"))
             and points_to(self.view, leg.target, leg.held, self.spot(leg.holder)[0])
         )
+
+    def asks_who_runs(self, leg: Leg) -> bool:
+        """Whether a function on the way asks if it is the handler itself that would wait for it."""
+        return any(_ASKS_WHO.search(self.view.text_of(number)) is not None for number in leg.path)
 
     def _only_regains(self, leg: Leg) -> bool:
         """Whether a leg ends in a wait that gives the lock back, and then takes it again."""

@@ -9,7 +9,7 @@ from reviewbot.locking.interrupts import contexts
 from reviewbot.locking.model import Grade, HazardKind, Verdict
 from tests.locking.context_scenarios import DRIVER_CORE, HARD, TIMER
 from tests.locking.scenario import one
-from tests.locking.support import CLAIM, Lab, of_kind, removed, removed_if_asked
+from tests.locking.support import CLAIM, Lab, kinds, of_kind, removed, removed_if_asked
 
 HOTPLUG = """
 int cpuhp_setup_state(int state, const char *name, int (*startup)(int), int (*teardown)(int))
@@ -860,3 +860,34 @@ def test_the_directory_of_a_callback_is_one_of_many(lab: Lab) -> None:
     before, after = (one(CONFIG.replace("@@", body)) for body in (take, ""))
     hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
     assert "struct inode.i_rwsem" in hazard.classes
+
+
+STOPS_ITSELF = """
+static void dev_stop(struct dev *d)
+{
+@@
+}
+static void dev_work(struct work_struct *work)
+{
+	dev_stop(container_of(work, struct dev, work));
+}
+void dev_start(struct dev *d)
+{
+	INIT_WORK(&d->work, dev_work);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("stop", "found"),
+    [
+        ("\tcancel_work_sync(&d->work);", True),
+        ("\tif (current_work() != &d->work)\n\t\tcancel_work_sync(&d->work);", False),
+        ("\tif (&d->work == current_work())\n\t\treturn;\n\tcancel_work_sync(&d->work);", False),
+        ("\tif (current->pid == 1)\n\t\treturn;\n\tcancel_work_sync(&d->work);", True),
+    ],
+)
+def test_a_handler_does_not_wait_for_itself_if_it_asks(lab: Lab, stop: str, found: bool) -> None:
+    text = STOPS_ITSELF
+    comparison = lab.review(one(text.replace("@@", "\twork();")), one(text.replace("@@", stop)))
+    assert (HazardKind.FLUSH_CYCLE.value in kinds(comparison)) == found
