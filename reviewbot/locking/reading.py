@@ -192,7 +192,8 @@ def _allocating(body: bytes) -> set[str]:
     if b"GFP_" not in body:
         return set()
     calls = (call_around(body, match.start()) for match in _SLEEPING_FLAG.finditer(body))
-    return {call[0].decode("latin-1") for call in calls if call is not None}
+    names = (call[0].decode("latin-1") for call in calls if call is not None)
+    return {name for name in names if name.isidentifier()}
 
 
 def _through(chain: bytes, types: Mapping[bytes, str]) -> IndirectCall:

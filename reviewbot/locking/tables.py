@@ -11,6 +11,7 @@ from reviewbot.locking.facts import FieldSet, FileFacts, Function
 from reviewbot.locking.frameworks import argument
 from reviewbot.locking.linked import OPS, OpsEntry, argument_node
 from reviewbot.locking.naming import FileNames
+from reviewbot.locking.pointers import Handed
 from reviewbot.locking.registrations import Registrations
 from reviewbot.locking.symbols import resolve_function
 
@@ -33,6 +34,7 @@ class Tables:
                     self.registrations.called_back(owner, number)
                     self.registrations.stands(owner, entry.variable, number)
                     yield OpsEntry(owner, number)
+                yield from self._passed_in(owner, entry.value)
         for function in self.facts.functions:
             for assigned in function.sets:
                 yield from self._set(assigned, function)
@@ -58,21 +60,41 @@ class Tables:
         classifier = self.names.classifier
         return classifier.owner_of(assigned.function, function.locals, assigned.source)
 
+    def _passed_in(self, member: str, name: str) -> Iterable[OpsEntry]:
+        """What a function that stands in a member keeps or hands on is given to that member."""
+        for function in self.facts.functions:
+            if function.name == name:
+                given = [
+                    *(s.function for s in function.sets),
+                    *(h.function for h in function.hands),
+                ]
+                for place in dict.fromkeys(what[1:] for what in given if what.startswith("$")):
+                    own = argument_node(function, self.names.file, place)
+                    yield OpsEntry(own, OPS + argument(member, place))
+
     def _handed(self, function: Function) -> Iterable[OpsEntry]:
         """Functions that are given to callees, which keep them for others to call."""
         for handed in function.hands:
-            if handed.callee in self.names.primitives:
-                continue
-            for ref in resolve_function(handed.callee, self.names.file, self.names.symbols):
-                if ref.macro:
-                    continue
-                node = argument_node(ref, ref.file, handed.position)
+            for name, node in self._given_to(handed, function):
                 if handed.function.startswith("$"):
                     own = argument_node(function, self.names.file, handed.function[1:])
                     yield OpsEntry(node, OPS + own)
                 for target in self.names.functions(handed.function):
-                    self.registrations.called_back(argument(ref.name, handed.position), target)
+                    self.registrations.called_back(argument(name, handed.position), target)
                     yield OpsEntry(node, target)
+
+    def _given_to(self, handed: Handed, function: Function) -> Iterable[tuple[str, str]]:
+        """Each callee that is given something, be it a member, with the node of that argument."""
+        if not handed.callee.isidentifier():
+            types = {call.chain: call.type for call in function.indirect}
+            kind = types.get(handed.callee, "")
+            member = self.names.classifier.owner_of(handed.callee, function.locals, kind)
+            if member:
+                yield member, argument(member, handed.position)
+        elif handed.callee not in self.names.primitives:
+            for ref in resolve_function(handed.callee, self.names.file, self.names.symbols):
+                if not ref.macro:
+                    yield ref.name, argument_node(ref, ref.file, handed.position)
 
     def _owner(self, tag: str, field: str) -> str:
         local = {"_": Local(f"{tag}*", -1, "")}

@@ -16,8 +16,12 @@ HEADER: Files = {
 struct entry {
 	void (*func)(struct dev *d);
 };
+struct queue_ops {
+	int (*func)(struct dev *d, int when, void (*func)(struct dev *d));
+};
 struct entry_attr {
 	void (*func)(struct dev *d);
+	struct queue_ops *ops;
 };
 """
 }
@@ -66,6 +70,13 @@ static const struct entry_attr attr = {
 };
 """
 
+OPS = """static const struct queue_ops ops = {
+	.func = queue_func,
+};
+"""
+THROUGH = USER.replace("return queue_func(d, 1, reset)", "return d->attr->ops->func(d, 1, reset)")
+"""A function that goes through a struct to where it is kept."""
+
 
 def function_of(text: str, name: str) -> Function:
     return next(f for f in facts_of_text(text).functions if f.name == name)
@@ -78,7 +89,9 @@ def function_of(text: str, name: str) -> Function:
         ("{ take(go, d); }", [("take", 0)]),
         ("{ take(f(a, b), &go); }", [("take", 1)]),
         ("{ take(x, give(a, go)); }", [("give", 1)]),
-        ("{ ops->take(d, go); }", []),
+        ("{ ops->take(d, go); }", [("ops->take", 1)]),
+        ("{ d->bus.ops->take(go); }", [("d->bus.ops->take", 0)]),
+        ("{ ops[0]->take(go); }", []),
         ("{ x = (go); }", []),
         ("{ take(d, go, 1); go(d); }", [("take", 1)]),
         ("{ go(d); }", []),
@@ -99,7 +112,9 @@ def test_parameters_go_on_and_are_kept() -> None:
     assert function_of(DEV + USER, "dev_reset").hands == (Handed("queue_func", 2, "reset"),)
 
 
-@pytest.mark.parametrize(("core", "user"), [(QUEUE, USER), (COPIED, USER + ATTR)])
+@pytest.mark.parametrize(
+    ("core", "user"), [(QUEUE, USER), (COPIED, USER + ATTR), (QUEUE + OPS, THROUGH)]
+)
 def test_what_is_kept_is_called(lab: Lab, core: str, user: str) -> None:
     """The callee's callback comes back for the lock that the caller holds."""
     header = HEADER | {
