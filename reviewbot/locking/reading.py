@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -35,6 +35,7 @@ from reviewbot.locking.macros import (
     macro_function,
 )
 from reviewbot.locking.mentions import calls_in, declared_types, parameters
+from reviewbot.locking.pasted import Pasted, pasted
 from reviewbot.locking.pointers import (
     Handed,
     call_around,
@@ -80,17 +81,20 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
     clean = without_comments(text)
     code, macros = split_directives(clean)
     lines = Lines(text)
-    cuts = tuple(cut_functions(code))
-    plain = without_attributes(code)
-    outside = _outside(plain, cuts)
-    local_names = frozenset(cut.name.encode("latin-1") for cut in cuts)
+    parts = _parts(clean, code, macros)
+    local_names = frozenset(cut.name.encode("latin-1") for part in parts for cut in part.cuts)
     functions: list[Function] = []
     errors = 0
-    for cut in cuts:
-        function, bad = _function(code, cut, lines, local_names, vocabulary)
-        functions.append(function)
-        errors += bad
-    _add_kept(code, cuts, functions)
+    for part in parts:
+        own = lines if part is parts[0] else Lines(part.code)
+        for cut in part.cuts:
+            function, bad = _function(part.code, cut, own, local_names, vocabulary)
+            functions.append(function)
+            errors += bad
+    _add_kept(code, parts[0].cuts, functions)
+    texts = [without_attributes(part.code) for part in parts]
+    plain = b"\n".join(texts)
+    outside = b"\n".join(_outside(text, part.cuts) for text, part in zip(texts, parts, strict=True))
     for macro in callers_among(clean, macros):
         functions.append(macro_function(clean, macro, lines, vocabulary))
     functions.extend(guards(code, lines))
@@ -112,17 +116,20 @@ def add_flows(facts: FileFacts, text: bytes, names: AbstractSet[str]) -> FileFac
     clean = without_comments(text)
     code, macros = split_directives(clean)
     lines = Lines(text)
-    cuts = tuple(cut_functions(code))
     functions = list(facts.functions)
     errors = facts.errors
-    sources: tuple[Cut | Macro, ...] = (*cuts, *callers_among(clean, macros))
-    for place, source in enumerate(sources):
+    sources: list[tuple[bytes, Cut | Macro, Lines]] = []
+    for part in _parts(clean, code, macros):
+        own = Lines(part.code)
+        sources.extend((part.code, cut, own) for cut in part.cuts)
+    sources.extend((clean, macro, lines) for macro in callers_among(clean, macros))
+    for place, (whole, source, own) in enumerate(sources):
         if not is_poor(functions[place], names):
             continue
         flow = (
-            _flow_of(code, source, lines)
+            _flow_of(whole, source, own)
             if isinstance(source, Cut)
-            else flow_of_macro(clean, source, lines)
+            else flow_of_macro(whole, source, own)
         )
         errors += flow.errors
         functions[place] = msgspec.structs.replace(
@@ -133,6 +140,12 @@ def add_flows(facts: FileFacts, text: bytes, names: AbstractSet[str]) -> FileFac
             opaque=flow.opaque,
         )
     return msgspec.structs.replace(facts, functions=tuple(functions), errors=errors)
+
+
+def _parts(clean: bytes, code: bytes, macros: Iterable[Macro]) -> list[Pasted]:
+    """The file's own functions, and those that its macros define."""
+    cuts = tuple(cut_functions(code))
+    return [Pasted(code, cuts), *pasted(clean, code, cuts, macros)]
 
 
 def _outside(code: bytes, cuts: tuple[Cut, ...]) -> bytes:
