@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from reviewbot.locking.feasible import NOWHERE, Edge
 from reviewbot.locking.graph import Reach, rows_of
 from reviewbot.locking.legs import Leg, Spot
 from reviewbot.locking.limits import UNASKED, Limits
@@ -242,14 +243,19 @@ class Edges:
 
     def drops(self, leg: Leg) -> bool:
         """Whether a callee on the way gives back what is held, and takes it again later."""
+        return self.dropped_at(leg) is not None
+
+    def dropped_at(self, leg: Leg) -> Edge | None:
+        """The call of a leg that is made while what it holds is given back."""
         node, target = self.view.node(leg.held), self.view.node(leg.target)
         if node is None or not leg.path:
-            return False
+            return None
         avoid = self.view.graph.released_at(node)
         if not avoid:
-            return False
-        last = (leg.path[-1], -1 - target) if target is not None else (-1, 0)
-        return last in avoid or any(pair in avoid for pair in pairwise(leg.path))
+            return None
+        if target is not None and (leg.path[-1], -1 - target) in avoid:
+            return leg.path[-1], NOWHERE
+        return next((pair for pair in pairwise(leg.path) if pair in avoid), None)
 
     def cost(self, leg: Leg) -> int:
         """How far the calls of a leg lead, and with it how little they prove."""

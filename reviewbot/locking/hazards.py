@@ -176,6 +176,9 @@ class Finder(Sleeps):
 
     def _close(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         """The hazards that the edge of *leg* is part of, of those that one kernel can have."""
+        if leg.held == leg.target and self.drops(leg) and (way := self.open_way(leg)) is not None:
+            action = self.action(way)
+            leg, target = way, action_bits(action) if action is not None else target
         if not self.drops(leg) and self.possible(leg):
             for finding in self._cycles(leg, held, target):
                 if self.possible(*finding.legs):

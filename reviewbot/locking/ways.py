@@ -25,15 +25,22 @@ class Ways(Edges):
     _feasibility: Feasibility | None = None
 
     def open_way(self, leg: Leg) -> Leg | None:
-        """*leg*, or one to the same end by other calls if it is barred."""
+        """*leg*, or one to the same end by other calls if it is barred.
+
+        One that comes back to what it holds is barred as well where that is given back meanwhile.
+        """
         barred: set[Edge] = set()
         way: Leg | None = leg
-        while way is not None and (edge := self.barred(way)) is not None:
+        while way is not None and (edge := self._bar(way)) is not None:
             if edge in barred:
                 return None
             barred.add(edge)
             way = self._detour(way, frozenset(barred)) if len(barred) <= MAX_DETOURS else None
         return way
+
+    def _bar(self, leg: Leg) -> Edge | None:
+        dropped = self.dropped_at(leg) if leg.held == leg.target else None
+        return dropped or self.barred(leg)
 
     def barred(self, leg: Leg) -> Edge | None:
         """The call of a leg that is not made, or never with what the leg ends in still free."""

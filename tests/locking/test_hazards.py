@@ -767,3 +767,37 @@ def test_a_lock_is_taken_back_for_whoever_had_it(
     before = one(text.replace("\tload(d, ??);\n", "\twork();\n"))
     comparison = lab.review(before, one(text.replace("??", locked)))
     assert (HazardKind.RECURSIVE_LOCK.value in kinds(comparison)) == found
+
+
+def test_one_who_gives_the_lock_back_does_not_hide_another_who_does_not(lab: Lab) -> None:
+    text = """
+static void pause(struct dev *d)
+{
+	mutex_unlock(&d->lock);
+	work();
+	mutex_lock(&d->lock);
+}
+static void take(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+static void far(struct dev *d)
+{
+	take(d);
+}
+static void run(struct dev *d)
+{
+	pause(d);
+	far(d);
+}
+static void reset(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	@@(d);
+	mutex_unlock(&d->lock);
+}
+"""
+    good, bad = (one(text.replace("@@", name)) for name in ("pause", "run"))
+    hazard = of_kind(lab.review(good, bad), HazardKind.RECURSIVE_LOCK)
+    assert [(site.function, site.via) for site in hazard.sites] == [("reset", "run")]
