@@ -134,10 +134,9 @@ class Finder(Sleeps):
             name = self.view.node_name(a)
             above = tuple(up.path(c))  # from the callee down to the function itself
             for target, below, bits in targets:
-                if len(above) + len(below) - 1 <= DEPTH:
-                    yield from self._close(
-                        Leg(name, target, f, (*above, *below[1:])), held_bits, bits
-                    )
+                path = (*above, *below[1:])
+                if sum(self.view.function(number) is not None for number in path) <= DEPTH:
+                    yield from self._close(Leg(name, target, f, path), held_bits, bits)
 
     def _of_interrupts(self, function: int, nodes: frozenset[str]) -> Iterator[Finding]:
         """Those who take open to it what an interrupt comes to take through *function*.

@@ -128,3 +128,27 @@ def test_what_is_kept_is_called(lab: Lab, core: str, user: str) -> None:
     assert [(site.function, site.via) for site in hazard.sites] == [("dev_stop", "run_all")]
     step = next(step for step in hazard.sites[0].before.chain if step.indirect)  # type: ignore[union-attr]
     assert (step.function, step.what) == ("run_all", "reset")
+
+
+def test_members_on_the_way_are_no_calls(lab: Lab) -> None:
+    """However often a function is handed on, it is one call away from who calls it back."""
+    header = HEADER | {
+        "include/linux/dev.h": "struct dev { struct mutex lock; struct entry_attr *attr; };\n"
+    }
+    body = "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n"
+    deep = f"static void deep(struct dev *d)\n{{\n{body}}}\n"
+    deep += "".join(
+        f"static void {name}(struct dev *d)\n{{\n\t{callee}(d);\n}}\n"
+        for name, callee in (("third", "deep"), ("second", "third"), ("first_of", "second"))
+    )
+    stop = THROUGH.replace("@@", ORDER[0])
+    bad, good = (
+        header
+        | {
+            "drivers/dev/queue.c": QUEUE + OPS,
+            "drivers/dev/user.c": deep + stop.replace(body, f"\t{call}(d);\n", 1),
+        }
+        for call in ("first_of", "work")
+    )
+    hazard = of_kind(lab.review(good, bad), HazardKind.RECURSIVE_LOCK)
+    assert [(site.function, site.via) for site in hazard.sites] == [("dev_stop", "run_all")]
