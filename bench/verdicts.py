@@ -6,8 +6,10 @@
 Each entry of ``labels.jsonl`` names a patch that the tree already contains: the
 base is the tree with the patch reversed, the series is the patch.  A fix counts
 as found if the right kind of hazard is reported as gone on one of the label's
-locks, or in the context that stands there (``tasklet context``); a control is a
-false alarm if any hazard is reported as gone or new.
+locks, or in the context that stands there (``tasklet context``).  What sleeps where
+nothing may has but one class: the report names the lock that it sleeps for as well,
+and the call since which nothing may.  A control is a false alarm if any hazard is
+reported as gone or new.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.compare import compare
 from reviewbot.locking.index import Settings, is_source
 from reviewbot.locking.model import ChangeState, Comparison, Hazard, HazardKind
-from reviewbot.locking.primitives import builtin
+from reviewbot.locking.primitives import CPU_OBJECTS, builtin
 from reviewbot.locking.trees import Trees
 from reviewbot.series.assemble import assemble
 
@@ -114,6 +116,7 @@ def _judge(label: Label, comparison: Comparison, seconds: float) -> Result:
         fields = {_bare(c.rsplit(".", 1)[-1].split(":")[-1]) for c in hazard.classes}
         named = fields & words or len(names & words) >= 2
         named = named or contexts & {c.partition(" ")[0] for c in hazard.classes}
+        named = named or any(_is_meant(end, words) for end in _ends(hazard))
         if gone and hazard.kind in wanted and named:
             found = True
     shown = tuple(
@@ -123,6 +126,21 @@ def _judge(label: Label, comparison: Comparison, seconds: float) -> Result:
         str(label["id"]), str(label["kind"]), group_of(label), str(label["verdict"]),
         comparison.verdict.value, found, bool(touched), shown, round(seconds, 2),
     )  # fmt: skip
+
+
+def _ends(hazard: Hazard) -> tuple[str, ...]:
+    """What the summary of a sleep names besides its class."""
+    if hazard.kind is not HazardKind.SLEEP_IN_ATOMIC:
+        return ()
+    chains = [proof.chain for s in hazard.sites if (proof := s.before or s.after) and proof.chain]
+    off = [chain[0].what for chain in chains if chain[0].lock in CPU_OBJECTS]
+    return (*off, *(chain[-1].lock for chain in chains))
+
+
+def _is_meant(name: str, words: set[str]) -> bool:
+    """Whether a lock or a call has all its words in a label."""
+    parts = {_bare(word) for word in _WORD.findall(name)} - {"struct"}
+    return bool(parts) and parts <= words
 
 
 _WORD = re.compile(r"[A-Za-z_]\w{2,}")

@@ -310,13 +310,19 @@ class Describer:
             )
         if finding.kind is HazardKind.SLEEP_IN_ATOMIC and leg.function == CONTEXT:
             where = self.context_name(held)
-            return f"{function} runs as {where}, and reaches {call}, which may sleep."
+            return f"{function} runs as {where}, and reaches {self._sleep(leg)}, which may sleep."
         if finding.kind is HazardKind.SLEEP_IN_ATOMIC:
-            return f"{function} reaches {call}{through}, which may sleep, {self._while(leg)}."
+            slept = self._sleep(leg)
+            return f"{function} reaches {slept}{through}, which may sleep, {self._while(leg)}."
         if finding.kind is HazardKind.LOCK_IMBALANCE:
             return f"{function} leaves {held} in another state on one way out than on the others."
         back = self._round_about(finding) or f"{held} is taken while {target} is held"
         return f"{function} takes {target} while it holds {held}{through}; elsewhere {back}."
+
+    def _sleep(self, leg: Leg) -> str:
+        """What a leg ends in, with the lock if it is one."""
+        lock = f" of {leg.target}" if self._finder.takes_lock(leg) else ""
+        return f"{self._call_name(leg)}{lock}"
 
     def _while(self, leg: Leg) -> str:
         """What a leg holds; of a state of the processor, by which call it is in it."""

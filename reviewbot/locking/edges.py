@@ -281,6 +281,11 @@ class Edges:
             r.node == leg.held and r.what.startswith(OPS) for r in self.view.registered(leg.path[0])
         )
 
+    def takes_lock(self, leg: Leg) -> bool:
+        """Whether a leg ends in taking a lock, and not in another wait."""
+        action = self.action(leg)
+        return action is not None and not action.what and bool(action.kind)
+
     def what_of(self, leg: Leg) -> str:
         """What the leg waits for: empty for a lock, else ``srcu-gp``, ``work`` …"""
         action = self.action(leg)
