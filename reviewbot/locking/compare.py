@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -63,6 +63,8 @@ MAX_ON_BEHALF = 40
 """Callers of a function up to which what it does for them is looked at in each."""
 MAX_GONE = 12
 """Hazards up to which a long proof is believed: a fault in more places would have been met."""
+MAX_LINES = 4000
+"""Lines of two versions of a function in which it is told what only moves."""
 MAX_REMAINING = 12
 """Sites listed of a hazard that stays in the files a series changes."""
 
@@ -185,10 +187,17 @@ def _changed_words(views: Sequence[View], changed: AbstractSet[Spot]) -> frozens
         versions = [_bodies(view, path) for view in views]
         for name in {name for file, name in changed if file == path}:
             for before, after in pairwise(bodies.get(name, []) for bodies in versions):
-                for tag, *ends in SequenceMatcher(None, before, after).get_opcodes():
-                    if tag != "equal":
-                        out |= words_of([*before[ends[0] : ends[1]], *after[ends[2] : ends[3]]])
+                out |= words_of(_differing_lines(before, after))
     return frozenset(out)
+
+
+def _differing_lines(before: list[str], after: list[str]) -> Iterable[str]:
+    """The lines that two versions of a function do not share, those that move among them."""
+    if len(before) + len(after) > MAX_LINES:
+        return set(before) ^ set(after)
+    blocks = SequenceMatcher(None, before, after).get_opcodes()
+    changed = [block for block in blocks if block[0] != "equal"]
+    return chain.from_iterable((*before[a:b], *after[c:d]) for _, a, b, c, d in changed)
 
 
 def _texts(view: View, path: str) -> dict[str, str]:

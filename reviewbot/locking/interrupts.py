@@ -113,8 +113,10 @@ def inversions(edges: Edges, function: int) -> Iterator[Finding]:
 
 
 def _keep_out(edges: Edges, function: int, name: str) -> tuple[int, ...]:
-    """Others who take a lock with interrupts off, those of *function*'s file first, if they are
-    some and nobody else takes it with interrupts on."""
+    """Others who take a lock with interrupts off, those of *function*'s file first.
+
+    Nobody if they are too few to tell, or if somebody else takes it with interrupts on.
+    """
     node = edges.view.node(name)
     if node is None:
         return ()

@@ -20,6 +20,10 @@ MAX_BODY = 8000
 """Bytes of a macro that is written out."""
 MAX_USES = 200
 """Uses of such macros in a file that are written out."""
+MAX_GIVEN = 400
+"""Bytes of arguments up to which a use is written out."""
+MAX_WRITTEN = 1 << 23
+"""Bytes that are written out for a file."""
 _DEFINES = re.compile(rb"\)[^;{}()]*\\\n\{")
 _PASTE = re.compile(rb"[ \t]*##[ \t]*")
 _USE = re.compile(rb"\n([A-Za-z_]\w*+)[ \t]*+\(((?:[^(){};]|\([^(){};]*\))*+)\)")
@@ -48,13 +52,18 @@ def pasted(
     bodies = [(cut.body, cut.end) for cut in cuts]
     uses = (match for match in _USE.finditer(code) if match[1] in found)
     outside = (match for match in uses if not _is_within(match.start(1), bodies))
+    written = 0
     for match in islice(outside, MAX_USES):
         macro = found[match[1]]
         args = [b" ".join(arg.split()) for arg in top_level_commas(match[2])]
-        if len(args) == len(macro.params):
-            code = b"\n" * clean.count(b"\n", 0, macro.body) + _written_out(clean, macro, args)
-            if cuts := tuple(cut_functions(code)):
-                yield Pasted(code, cuts)
+        if len(match[2]) > MAX_GIVEN or len(args) != len(macro.params):
+            continue
+        text = b"\n" * clean.count(b"\n", 0, macro.body) + _written_out(clean, macro, args)
+        written += len(text)
+        if written > MAX_WRITTEN:
+            return
+        if own := tuple(cut_functions(text)):
+            yield Pasted(text, own)
 
 
 def _is_within(offset: int, spans: list[tuple[int, int]]) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from reviewbot.locking.facts import Function
 from reviewbot.locking.model import HazardKind
+from reviewbot.locking.pasted import MAX_GIVEN, MAX_USES
 from tests.locking.scenario import one
 from tests.locking.support import Lab, facts_of_text, of_kind
 
@@ -34,10 +35,16 @@ def functions(text: str) -> list[Function]:
         ("\nSHOW(size);\n", []),
         ("\nint f(void)\n{\nSHOW(size, len);\n}\n", ["f"]),
         ("\nHIDE(size, len);\n", []),
+        (f"\nSHOW(size, {'x' * MAX_GIVEN});\n", []),
     ],
 )
 def test_a_use_at_file_scope_is_a_function(uses: str, names: list[str]) -> None:
     assert [f.name for f in functions(SHOW + uses)] == names
+
+
+def test_there_is_an_end_to_it() -> None:
+    uses = "".join(f"SHOW(size_{n}, len);\n" for n in range(MAX_USES + 1))
+    assert len(functions(f"{SHOW}\n{uses}")) == MAX_USES
 
 
 def test_it_stands_where_the_macro_does() -> None:
