@@ -9,7 +9,7 @@ of the kernel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from reviewbot.locking.beliefs import COMPLETION, FILES
@@ -56,6 +56,8 @@ _WORKER_POOL = "srcu-gp"
 @dataclass(slots=True)
 class Finder(Sleeps):
     """Looks for hazards in one tree."""
+
+    _handlers: dict[str, dict[str, set[Spot]]] = field(default_factory=dict)
 
     def find(self, functions: Iterable[int], volatile: dict[int, frozenset[str]]) -> list[Finding]:
         """Hazards on edges that start in *functions*, or that lead through them.
@@ -291,9 +293,10 @@ class Finder(Sleeps):
         Waits for handlers count only in one file, and if somebody speaks of such things.
         """
         waits = self.limits.asked
+        if not _is_near(leg) or ((len(back) > MAX_THIRDS or self.what_of(leg)) and not waits):
+            return None
         close = {n: found for n, ways in back.items() if (found := list(filter(_is_near, ways)))}
-        crowd = close if waits else back
-        if len(crowd) > MAX_THIRDS or not _is_near(leg) or (self.what_of(leg) and not waits):
+        if len(close) > MAX_THIRDS:
             return None
         for node, ways in close.items():
             home = self._choose(ways, False, leg)
@@ -346,18 +349,26 @@ class Finder(Sleeps):
         ``struct pci_dev.irq`` has a handler in every driver: with that many, only one
         beside the *functions* at the other side of the cycle can be meant.
         """
-        handlers = self.view.registrations(way.held)
-        files = {r.file for r in handlers}
+        handlers = self._handlers_of(way.held)
         own = self.spot(way.path[0])[0]
         home = way.held.partition(":")[0]  # of a variable, where everybody who takes it calls
         others = {self.spot(n)[0] for n in functions if n >= 0} - {home}
-        served = {self.spot(r.function) for r in handlers if r.file in others}
+        served = {spot for file in others for spot in handlers.get(file, ())}
         elsewhere = own not in others and self.spot(way.path[0]) not in served
         if served and elsewhere and not self.is_lock(way):
             return False  # who waits has a handler of its own
-        if len(files) <= FEW_CANDIDATES:
+        if len(handlers) <= FEW_CANDIDATES:
             return True
         return any(related(directory_of(own), directory_of(other)) for other in others)
+
+    def _handlers_of(self, node: str) -> dict[str, set[Spot]]:
+        """The handlers of a node, by the file that registers them; there may be thousands."""
+        if node not in self._handlers:
+            found: dict[str, set[Spot]] = {}
+            for registration in self.view.registrations(node):
+                found.setdefault(registration.file, set()).add(self.spot(registration.function))
+            self._handlers[node] = found
+        return self._handlers[node]
 
     def _cycle(self, leg: Leg, closing: Leg, what: str) -> Finding:
         """Name a cycle of two edges; its site is where a lock is held over a wait."""
