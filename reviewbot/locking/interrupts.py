@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
+from reviewbot.locking.classes import LOCAL_OBJECT
 from reviewbot.locking.edges import Edges
 from reviewbot.locking.families import one_family
 from reviewbot.locking.frameworks import RUNS_IN, Running
@@ -306,6 +307,8 @@ def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
 def _is_nameless(view: View, way: Leg) -> bool:
     """Whether a leg's handler is registered for an object that is not known."""
     roles = (r.what for r in view.registered(way.path[0]) if r.node == way.held)
+    if LOCAL_OBJECT in way.held:  # a number in a local variable may be any interrupt's
+        return True
     return way.held in CONTEXTS and any(not what.startswith(OPS) for what in roles)
 
 

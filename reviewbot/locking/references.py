@@ -17,8 +17,11 @@ _IS_LAST = re.compile(
 _COUNTS_DOWN = re.compile(
     r"(?P<yes>!\s*)?--\s*\w+(?:(?:->|\.)\w+)+(?P<zero>\s*(?:==\s*0|<=\s*0|<\s*1))?"
 )
-_HANDS_OVER = re.compile(r"\b(?:kref|percpu_ref)_put(?:_\w+)?\s*\(")
-"""Whoever drops the last reference runs what is handed over; linux/kref.h."""
+_HANDS_OVER = re.compile(
+    r"\b(?:(?:kref|percpu_ref)_put(?:_\w+)?|\w+_dec_and_(?:\w+_)?lock\w*)\s*\("
+)
+"""Whoever drops the last reference runs what is handed over, or takes the lock; linux/kref.h,
+linux/refcount.h."""
 _LEAVES = re.compile(r"\b(?:return|goto)\b")
 
 

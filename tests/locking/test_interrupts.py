@@ -338,3 +338,19 @@ def test_the_care_of_others_tells_of_an_interrupt(
     assert "No interrupt that takes the lock is known" in hazard.condition
     assert ("PREEMPT_RT" in hazard.condition) == (user is IRQ_WORK)
     assert lab.review(after, before, claim=CLAIM).verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(("apart", "found"), [(False, True), (True, False)])
+def test_a_number_in_a_local_variable_is_of_its_own_file(
+    lab: Lab, apart: bool, found: bool
+) -> None:
+    """Any driver's interrupt may have it, not only the one that asks for it."""
+    hard = HARD.replace("\trequest_irq(d->irq,", "\tint irq = find_irq(d);\n\n\trequest_irq(irq,")
+    show = SHOW.replace("@@", PLAIN_LOCK)
+    struct, _, rest = one(show)[FILE].partition("static DEFINE_MUTEX")
+    mine = f"static DEFINE_MUTEX{rest}"
+    files = {"include/linux/dev.h": struct, FILE: mine if apart else mine + hard}
+    if apart:
+        files["drivers/dev/other.c"] = hard
+    with lab.views(files) as (view,):
+        assert bool(list(inversions(edges_of(view), number(view, "state_show")))) == found

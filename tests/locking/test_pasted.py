@@ -9,7 +9,7 @@ from reviewbot.locking.facts import Function
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.pasted import MAX_GIVEN, MAX_USES
 from tests.locking.scenario import one
-from tests.locking.support import Lab, facts_of_text, of_kind
+from tests.locking.support import Lab, facts_of_text, kinds, of_kind
 
 SHOW = """\
 #define SHOW(name, what)				\\
@@ -73,3 +73,15 @@ def test_what_a_macro_defines_is_part_of_a_hazard(lab: Lab) -> None:
     comparison = lab.review(*(one(text.replace("@@", body)) for body in (good, bad)))
     hazard = of_kind(comparison, HazardKind.RECURSIVE_LOCK)
     assert [(site.function, site.via) for site in hazard.sites] == [("dev_read", "size_show")]
+
+
+def test_what_a_macro_defines_is_asked_for_constants(lab: Lab) -> None:
+    macro = SHOW.replace("char *buf", "bool wait")
+    for call in ("\tmutex_lock(&d->lock);", "\tmutex_unlock(&d->lock);"):
+        macro = macro.replace(call, f"\tif (wait)\\\n\t{call}")
+    text = macro + "\nSHOW(size, dead);\nvoid dev_read(struct dev *d)\n{\n@@\n}\n"
+    body = "\tmutex_lock(&d->lock);\n\tsize_show(d, %s);\n\tmutex_unlock(&d->lock);"
+    good = one(text.replace("@@", "\tsize_show(d, true);"))
+    for given, found in (("true", True), ("false", False)):
+        comparison = lab.review(good, one(text.replace("@@", body % given)))
+        assert (HazardKind.RECURSIVE_LOCK.value in kinds(comparison)) == found
