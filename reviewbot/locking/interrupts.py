@@ -226,7 +226,7 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tu
             if _comes_in(edges, way[0], function)
             and one_family(edges.view, action.node, own_lock, way[0])
         ]
-        for way in sorted(ways, key=lambda way: (edges.cost(way[0]), way[0].held)):
+        for way in sorted(ways, key=lambda way: _foreign(edges, way[0], function)):
             context = context_of(edges.view, way[0])
             if context is None or closed & _MASK[context]:
                 continue
@@ -236,6 +236,11 @@ def _interrupter(edges: Edges, function: int, action: Action, closed: int) -> tu
             if runs_open(edges, function, _MASK[context], softirqs=together):
                 return way
     return ()
+
+
+def _foreign(edges: Edges, way: Leg, function: int) -> tuple[bool, int, str]:
+    """How little a handler has to do with a function: the one of its own file is the one meant."""
+    return not _in_one_file(edges, way, function), edges.cost(way), way.held
 
 
 def _called_open(edges: Edges, function: int, mask: int) -> bool:
@@ -307,7 +312,7 @@ def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
 def _is_nameless(view: View, way: Leg) -> bool:
     """Whether a leg's handler is registered for an object that is not known."""
     roles = (r.what for r in view.registered(way.path[0]) if r.node == way.held)
-    if LOCAL_OBJECT in way.held:  # a number in a local variable may be any interrupt's
+    if LOCAL_OBJECT in way.held or way.held.endswith("()"):  # a number may be any interrupt's
         return True
     return way.held in CONTEXTS and any(not what.startswith(OPS) for what in roles)
 

@@ -341,11 +341,14 @@ def test_the_care_of_others_tells_of_an_interrupt(
 
 
 @pytest.mark.parametrize(("apart", "found"), [(False, True), (True, False)])
-def test_a_number_in_a_local_variable_is_of_its_own_file(
-    lab: Lab, apart: bool, found: bool
+@pytest.mark.parametrize(
+    "request_", ["\tint irq = find_irq(d);\n\n\trequest_irq(irq,", "\trequest_irq(find_irq(d),"]
+)
+def test_a_number_that_is_kept_nowhere_is_of_its_own_file(
+    lab: Lab, request_: str, apart: bool, found: bool
 ) -> None:
     """Any driver's interrupt may have it, not only the one that asks for it."""
-    hard = HARD.replace("\trequest_irq(d->irq,", "\tint irq = find_irq(d);\n\n\trequest_irq(irq,")
+    hard = HARD.replace("\trequest_irq(d->irq,", request_)
     show = SHOW.replace("@@", PLAIN_LOCK)
     struct, _, rest = one(show)[FILE].partition("static DEFINE_MUTEX")
     mine = f"static DEFINE_MUTEX{rest}"
