@@ -63,23 +63,29 @@ def kinds_spoken_of(claim: str) -> set[HazardKind]:
     return {kind for words, kinds in _KINDS if words.search(claim) for kind in kinds}
 
 
-def is_named(hazard: Hazard, text: str, changed: AbstractSet[str]) -> bool:
-    """Whether a text speaks of *hazard*.
+def names_something(text: str) -> bool:
+    """Whether a text has a word that is surely a name in the source."""
+    return any("_" in word for word in words_of([text]))
+
+
+def is_named(hazard: Hazard, text: str) -> bool:
+    """Whether a text that names something speaks of *hazard*.
 
     It has to name one of its functions and, if it names any lock at all, one of its
-    classes.  For a text without any identifier the words on the *changed* lines speak.
+    classes.
     """
-    words = frozenset(_IDENTIFIER.findall(text))
-    identifiers = {word for word in words if "_" in word}
-    classes = {part for name in hazard.classes for part in _IDENTIFIER.findall(name)}
-    if not identifiers:
-        locks = {name.rpartition(".")[2].rpartition(":")[2] for name in hazard.classes}
-        return not changed.isdisjoint((_waits(hazard) | locks) - _GENERIC)
+    words = words_of([text])
     functions = {name for site in hazard.sites for name in (site.function, site.via)}
     if functions.isdisjoint(words):
         return False
-    speaks_of_locks = any(_LOCKISH.search(word) for word in identifiers - functions)
-    return not speaks_of_locks or not classes.isdisjoint(words - _GENERIC)
+    speaks_of_locks = any("_" in word and _LOCKISH.search(word) for word in words - functions)
+    return not speaks_of_locks or not words_of(hazard.classes).isdisjoint(words - _GENERIC)
+
+
+def stands_on(hazard: Hazard, words: AbstractSet[str]) -> bool:
+    """Whether a lock of *hazard*, or what its sites call to wait, is one of some words."""
+    locks = {name.rpartition(".")[2].rpartition(":")[2] for name in hazard.classes}
+    return not words.isdisjoint((_waits(hazard) | locks) - _GENERIC)
 
 
 def _waits(hazard: Hazard) -> set[str]:
@@ -90,5 +96,5 @@ def _waits(hazard: Hazard) -> set[str]:
 
 
 def words_of(lines: Iterable[str]) -> frozenset[str]:
-    """The identifiers that stand on some lines of C."""
+    """The words on some lines that may be identifiers of C."""
     return frozenset(word for line in lines for word in _IDENTIFIER.findall(line))

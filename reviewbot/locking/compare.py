@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import SequenceMatcher
+from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
@@ -21,8 +22,10 @@ from reviewbot.locking.claims import (
     claims_fix,
     is_named,
     kinds_spoken_of,
+    names_something,
     speaks_of_locking,
     speaks_of_rt,
+    stands_on,
     words_of,
 )
 from reviewbot.locking.cycle import cycle
@@ -80,13 +83,7 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     paths = frozenset(files)
     changed = touched_functions(views, paths)
     hazards = tuple(_hazards(History(views, changed), paths))
-    claims = claims_fix(claim)
-    ends = views if len(views) <= EVERY else (views[0], views[-1])
-    words = _changed_words(ends, changed) if claims else frozenset()
-
-    def meant(hazard: Hazard) -> bool:
-        return claims and is_named(hazard, claim, words)
-
+    meant = _meant(claim, views, changed)
     reported, verdict, reason = judge(hazards, meant)
     short = len(views) <= EVERY  # as fixes are; the time of a long one is better spent
     if short and _is_unanswered(claim, reported, verdict):
@@ -103,6 +100,18 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
         changed=tuple(sorted(changed)),
         stats=_stats(views, changed, time.monotonic() - started),
     )
+
+
+def _meant(
+    claim: str, views: Sequence[View], changed: AbstractSet[Spot]
+) -> Callable[[Hazard], bool]:
+    """Which of the hazards that stay a series says that it takes away."""
+    if not claims_fix(claim):
+        return lambda _: False
+    if names_something(claim):
+        return partial(is_named, text=claim)
+    words = _changed_words(views if len(views) <= EVERY else (views[0], views[-1]), changed)
+    return partial(stands_on, words=words)
 
 
 def _is_unanswered(claim: str, reported: Iterable[Hazard], verdict: Verdict) -> bool:
@@ -206,10 +215,9 @@ def _texts(view: View, path: str) -> dict[str, str]:
 
 def _bodies(view: View, path: str) -> dict[str, list[str]]:
     """The lines of each function of a file, without what only sets them apart."""
-    lines = view.lines(path)
     out: dict[str, list[str]] = {}
     for ref in view.functions_in(path):
-        own = (" ".join(line.split()) for line in lines[ref.line - 1 : view.end_of(ref)])
+        own = (" ".join(line.split()) for line in view.body_of(ref))
         out.setdefault(ref.name, []).extend(filter(None, own))
     return out
 

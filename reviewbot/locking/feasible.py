@@ -96,9 +96,8 @@ class Feasibility:
         # with empty lines before it, for its own to have the numbers of the file
         body = self.view.text_of(number)
         text = "\n" * (ref.line - 1) + body
-        if not body.strip():  # a macro defines it, which is used further down
-            lines = self.view.source(ref.file)
-            body, text = "\n".join(lines[ref.line - 1 : self.view.end_of(ref)]), "\n".join(lines)
+        if "##" in body:  # a macro defines it, which is used further down
+            text = "\n".join(self.view.source(ref.file))
         facts = read_facts(text.encode("latin-1", "replace"), frozenset(_CALLED.findall(body)))
         return next((f for f in facts.functions if f.name == ref.name and f.flows), None)
 

@@ -235,6 +235,7 @@ class View:
         self.overlay = overlay
         self._read = read
         self._lines: dict[str, list[str]] = {}
+        self._directives: dict[str, list[str]] = {}
         self._refs: dict[int, FunctionRef | None] = {}
         self._details: dict[int, LinkedFunction | None] = {}
         self._handlers: dict[str, list[Registration]] = {}
@@ -400,13 +401,11 @@ class View:
         name = callee.rsplit(".", 1)[-1]
         call = re.compile(rf"\b{re.escape(name)}\s*\(")
         mention = re.compile(rf"\b{re.escape(name)}\b")
-        lines = self.lines(ref.file)
-        last = min(self.end_of(ref), len(lines))
-        body = range(ref.line, last)  # the first line is the declaration
+        _, *body = self.body_of(ref) or [""]  # the first line is the declaration
         for pattern in (call, mention):
-            for number in body:
-                if pattern.search(lines[number]):
-                    return number + 1
+            for number, line in enumerate(body, ref.line + 1):
+                if pattern.search(line):
+                    return number
         return ref.line
 
     def end_of(self, ref: FunctionRef) -> int:
@@ -418,9 +417,22 @@ class View:
     def text_of(self, function: int) -> str:
         """A function as it is written, without comments; empty for what is none."""
         ref = self.function(function) if function >= 0 else None
-        if ref is None:
-            return ""
-        return "\n".join(self.lines(ref.file)[ref.line - 1 : self.end_of(ref)])
+        return "\n".join(self.body_of(ref)) if ref is not None else ""
+
+    def body_of(self, ref: FunctionRef) -> list[str]:
+        """The lines of a function, without comments.
+
+        Those of a function that a macro defines stand in the macro, as directives that are
+        else left out.
+        """
+        span = slice(ref.line - 1, self.end_of(ref))
+        own = self.lines(ref.file)[span]
+        if ref.macro or any(map(str.strip, own)):
+            return own
+        if ref.file not in self._directives:
+            text = without_comments(self._read(ref.file) or b"")
+            self._directives[ref.file] = text.decode("latin-1").split("\n")
+        return self._directives[ref.file][span]
 
     def source(self, path: str) -> list[str]:
         """The lines of a file as they are."""

@@ -85,3 +85,17 @@ def test_what_a_macro_defines_is_asked_for_constants(lab: Lab) -> None:
     for given, found in (("true", True), ("false", False)):
         comparison = lab.review(good, one(text.replace("@@", body % given)))
         assert (HazardKind.RECURSIVE_LOCK.value in kinds(comparison)) == found
+
+
+def test_a_macro_that_changes_changes_what_it_defines(lab: Lab) -> None:
+    """The text of the function is the macro's, and so are the lines of a proof."""
+    text = SHOW.replace("emit(buf, #what, d->what);", "@@")
+    text += "\nSHOW(size, dead);\nstatic void take(struct dev *d)\n{\n"
+    text += "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n}\n"
+    text = "static void take(struct dev *d);\n" + text
+    comparison = lab.review(*(one(text.replace("@@", call)) for call in ("work();", "take(d);")))
+    (site,) = of_kind(comparison, HazardKind.RECURSIVE_LOCK).sites
+    assert (site.function, site.via) == ("size_show", "take")
+    assert site.after is not None
+    lines = one(text)["drivers/dev/core.c"].split("\n")
+    assert "@@" in lines[site.after.chain[1].line - 1]
