@@ -22,8 +22,9 @@ _WORDS = {
     "sysfs": "a user of the sysfs files of", "debugfs": "a user of the debugfs files of",
     "proc": "a user of the proc files of",
 }  # fmt: skip
-
+"""Beginnings of the names of nodes, as prose has them."""
 _STATES = {"irq-off": "interrupts", "bh-off": "softirqs", "preempt-off": "preemption"}
+"""What is off in a state of the processor."""
 
 
 class Describer:
@@ -233,7 +234,7 @@ class Describer:
             return f"{self._runs(leg)} runs"
         taken = self._finder.taken(leg)
         if taken is not None and taken.kind in ("srcu", "rcu"):
-            return f"{taken.call}({leg.held})" if taken.kind == "srcu" else f"{taken.call}()"
+            return f"{taken.call}({leg.held})" if taken.kind == "srcu" else _called(taken.call)
         word = "rlock" if taken is not None and taken.mode == "read" else "lock"
         return f"{word}({leg.held})"
 
@@ -329,7 +330,7 @@ class Describer:
         taken = self._finder.taken(leg)
         if taken is None or taken.kind not in _STATES:
             return f"while it holds {leg.held}"
-        return f"with {_STATES[taken.kind]} off since {taken.call}()"
+        return f"with {_STATES[taken.kind]} off since {_called(taken.call)}"
 
     def _round_about(self, finding: Finding) -> str:
         """How a cycle of three leads back to where it began; empty if there are but two."""
@@ -347,7 +348,12 @@ class Describer:
 
     def _call_name(self, leg: Leg) -> str:
         action = self._finder.action(leg)
-        return f"{action.call}()" if action is not None else "a wait"
+        return _called(action.call) if action is not None else "a wait"
+
+
+def _called(name: str) -> str:
+    """``f()``; what is written with its argument, as ``guard(mutex)``, is a call already."""
+    return name if name.endswith(")") else f"{name}()"
 
 
 def _let_in(function: str, file: str, action: Action, who: str) -> tuple[Step, Step]:

@@ -48,9 +48,10 @@ MAX_RESULTS = 4
 PlaceOf = Callable[[str], Place]
 _Name = tuple[str, str]
 """A lock and the mode that it is taken in."""
-_BEGIN = re.compile(r"_(?:begin|start)(?:_|$)", re.I)
-_END = re.compile(r"_(?:end|stop)(?:_|$)", re.I)
-"""Pairs of functions between which the processor is in some state: ``kernel_fpu_begin()``."""
+_BEGIN = re.compile(r"_(?:begin|start)(?:_|$)|^guard\(", re.I)
+_END = re.compile(r"_(?:end|stop)(?:_|$)|^~guard\(", re.I)
+"""Pairs of functions between which the processor is in some state: ``kernel_fpu_begin()``,
+and ``guard(preempt)`` with the end of its scope."""
 
 _WHEN = {
     Role.ACQUIRE: When.ALWAYS,

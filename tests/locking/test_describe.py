@@ -111,13 +111,26 @@ def test_prose_is_prose(reviews: Reviews, name: str) -> None:
     assert set(hazard.to_dict()) >= {"id", "kind", "grade", "state", "classes", "patch", "sites"}
 
 
-def test_a_state_of_the_processor_is_not_held(lab: Lab) -> None:
-    text = (
-        "#define FP_START() preempt_disable()\nvoid dev_run(struct dev *d)\n{\n"
-        "\tFP_START();\n\t@@\n\tpreempt_enable();\n}\n"
-    )
-    before, after = (one(text.replace("@@", call)) for call in ("work();", "msleep(1);"))
-    hazard = of_kind(lab.review(before, after), HazardKind.SLEEP_IN_ATOMIC)
-    assert hazard.summary == (
-        "dev_run() reaches msleep(), which may sleep, with preemption off since FP_START()."
+PREEMPT = """
+#define FP_START() preempt_disable()
+DEFINE_LOCK_GUARD_0(preempt, preempt_disable(), preempt_enable())
+void dev_run(struct dev *d)
+{
+@@
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("\tFP_START();\n\t%s;\n\tpreempt_enable();", "FP_START()"),
+        ("\tguard(preempt)();\n\t%s;", "guard(preempt)"),
+    ],
+)
+def test_a_state_of_the_processor_is_not_held(lab: Lab, body: str, said: str) -> None:
+    text = PREEMPT.replace("@@", body)
+    comparison = lab.review(one(text % "work()"), one(text % "msleep(1)"))
+    assert of_kind(comparison, HazardKind.SLEEP_IN_ATOMIC).summary == (
+        f"dev_run() reaches msleep(), which may sleep, with preemption off since {said}."
     )
