@@ -36,8 +36,11 @@ _MAX_LEGS = 32
 
 
 def cycle(shown: Finding, sites: Sequence[SiteState], history: History) -> tuple[Edge, ...]:
-    """The edges of a hazard in order, from what its sites hold; none for an imbalance."""
-    if shown.kind is HazardKind.LOCK_IMBALANCE:
+    """The edges of a hazard in order, from what its sites hold.
+
+    None for an imbalance, and none where nobody is known to close the cycle.
+    """
+    if shown.kind is HazardKind.LOCK_IMBALANCE or shown.careful:
         return ()
     first, last = history.first.finder, history.last.finder
     before = [site.before for site in sites if site.before is not None]

@@ -32,11 +32,11 @@ def condition(view: View, finding: Finding) -> str:
     if finding.kind is HazardKind.RECURSIVE_LOCK:
         parts.extend(_identity(view, finding))
     for name in dict.fromkeys(filter(None, (last_reference(view, leg) for leg in finding.legs))):
-        parts.append(f"{name}() goes on so only if it drops the last reference.")
+        parts.append(f"The way through {name}() takes that it drops the last reference.")
     if finding.on_rt:
         parts.append("Only on PREEMPT_RT, where a spinlock_t, rwlock_t or local_lock_t sleeps.")
     if finding.careful:
-        parts.append("No interrupt that takes the lock is known; that the others mind one tells.")
+        parts.append("No interrupt that takes the lock is known: only the care of others tells.")
         if Running.HARDIRQ in contexts(view, finding.leg.function):
             parts.append("Only on PREEMPT_RT, where a thread runs irq_work.")
     if finding.readers:

@@ -311,9 +311,9 @@ def _is_ours(edges: Edges, way: Leg, function: int) -> bool:
 
 def _is_nameless(view: View, way: Leg) -> bool:
     """Whether a leg's handler is registered for an object that is not known."""
-    roles = (r.what for r in view.registered(way.path[0]) if r.node == way.held)
     if LOCAL_OBJECT in way.held or way.held.endswith("()"):  # a number may be any interrupt's
         return True
+    roles = (r.what for r in view.registered(way.path[0]) if r.node == way.held)
     return way.held in CONTEXTS and any(not what.startswith(OPS) for what in roles)
 
 

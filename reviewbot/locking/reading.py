@@ -86,7 +86,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
     functions: list[Function] = []
     errors = 0
     for part in parts:
-        own = lines if part is parts[0] else Lines(part.code)
+        own = Lines(part.code)
         for cut in part.cuts:
             function, bad = _function(part.code, cut, own, local_names, vocabulary)
             functions.append(function)

@@ -43,7 +43,7 @@ def _asks(view: View, function: int, calls: list[int]) -> bool:
     ref = view.function(function) if function >= 0 else None
     if ref is None or not calls or min(calls) < ref.line:
         return False
-    lines = view.lines(ref.file)[ref.line - 1 : view.end_of(ref)]
+    lines = view.body_of(ref)
     return all(_is_asked(lines, call - ref.line) for call in calls)
 
 

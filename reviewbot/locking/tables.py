@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from reviewbot.locking.blocks import Local
 from reviewbot.locking.facts import FieldSet, FileFacts, Function
@@ -26,6 +27,7 @@ class Tables:
 
     def entries(self) -> Iterable[OpsEntry]:
         """Each function with the member, or the argument, that it is put into."""
+        takers = {f.name: found for f in self.facts.functions if (found := tuple(_takes(f)))}
         for entry in self.facts.initialisers:
             functions = self.names.functions(entry.value)
             if functions:
@@ -34,7 +36,9 @@ class Tables:
                     self.registrations.called_back(owner, number)
                     self.registrations.stands(owner, entry.variable, number)
                     yield OpsEntry(owner, number)
-                yield from self._passed_in(owner, entry.value)
+                for own, place in takers.get(entry.value, ()):
+                    node = argument_node(own, self.names.file, place)
+                    yield OpsEntry(node, OPS + argument(owner, place))
         for function in self.facts.functions:
             for assigned in function.sets:
                 yield from self._set(assigned, function)
@@ -59,18 +63,6 @@ class Tables:
             return ""
         classifier = self.names.classifier
         return classifier.owner_of(assigned.function, function.locals, assigned.source)
-
-    def _passed_in(self, member: str, name: str) -> Iterable[OpsEntry]:
-        """What a function that stands in a member keeps or hands on is given to that member."""
-        for function in self.facts.functions:
-            if function.name == name:
-                given = [
-                    *(s.function for s in function.sets),
-                    *(h.function for h in function.hands),
-                ]
-                for place in dict.fromkeys(what[1:] for what in given if what.startswith("$")):
-                    own = argument_node(function, self.names.file, place)
-                    yield OpsEntry(own, OPS + argument(member, place))
 
     def _handed(self, function: Function) -> Iterable[OpsEntry]:
         """Functions that are given to callees, which keep them for others to call."""
@@ -99,3 +91,9 @@ class Tables:
     def _owner(self, tag: str, field: str) -> str:
         local = {"_": Local(f"{tag}*", -1, "")}
         return self.names.classifier.owner_of(f"_->{field}", local, f"{tag}*")
+
+
+def _takes(function: Function) -> Iterable[tuple[Function, str]]:
+    """The parameters, by place, of which a function keeps or hands on what it is given."""
+    given = chain((s.function for s in function.sets), (h.function for h in function.hands))
+    return ((function, what[1:]) for what in dict.fromkeys(given) if what.startswith("$"))

@@ -56,7 +56,7 @@ def test_the_last_reference_is_a_condition(lab: Lab, body: str, last: bool) -> N
     good = one(HANDLER + PUT.replace("@@", "\tnote(d);"))
     hazard = of_kind(lab.review(good, bad), HazardKind.FLUSH_CYCLE)
     assert hazard.grade is (Grade.CONDITIONAL if last else Grade.DEFINITE)
-    assert ("dev_put() goes on so only if it drops the last" in hazard.condition) == last
+    assert ("through dev_put() takes that it drops the last" in hazard.condition) == last
 
 
 def test_a_lock_may_be_for_the_last(lab: Lab) -> None:
@@ -64,4 +64,4 @@ def test_a_lock_may_be_for_the_last(lab: Lab) -> None:
     bad, good = (one(HANDLER + PUT.replace("@@", text)) for text in (body, "\tnote(d);"))
     hazard = of_kind(lab.review(good, bad), HazardKind.RECURSIVE_LOCK)
     assert hazard.grade is Grade.CONDITIONAL
-    assert "dev_put() goes on so only if it drops the last" in hazard.condition
+    assert "through dev_put() takes that it drops the last" in hazard.condition
