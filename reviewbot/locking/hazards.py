@@ -9,14 +9,14 @@ of the kernel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from reviewbot.locking.beliefs import COMPLETION, FILES
+from reviewbot.locking.closings import NEAR, Closings
 from reviewbot.locking.edges import DEPTH
-from reviewbot.locking.families import one_family
 from reviewbot.locking.frameworks import Running
-from reviewbot.locking.graph import FEW_CANDIDATES, rows_of
+from reviewbot.locking.graph import rows_of
 from reviewbot.locking.imbalance import Imbalance
 from reviewbot.locking.interrupts import (
     MAX_OWNERS,
@@ -28,7 +28,7 @@ from reviewbot.locking.interrupts import (
 from reviewbot.locking.legs import Finding, Leg, Spot
 from reviewbot.locking.linked import ALLOCATION, LinkedFunction
 from reviewbot.locking.model import HazardKind
-from reviewbot.locking.places import directory_of, related
+from reviewbot.locking.places import directory_of
 from reviewbot.locking.releases import ends_for
 from reviewbot.locking.rows import (
     CONTEXT,
@@ -40,24 +40,15 @@ from reviewbot.locking.rows import (
     bits_of,
     runs_atomically,
 )
-from reviewbot.locking.sleeps import Sleeps
 
-MAX_FILE_COST = 6
-"""Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""
-MAX_THIRDS = 40
-"""Locks held over taking one, up to which cycles of three are looked for."""
-NEAR = 2
-"""Calls in each part of such a cycle."""
 MAX_HOLDERS = 400
 """Callers with a lock held that are looked at above one changed function."""
 _WORKER_POOL = "srcu-gp"
 
 
 @dataclass(slots=True)
-class Finder(Sleeps):
+class Finder(Closings):
     """Looks for hazards in one tree."""
-
-    _handlers: dict[str, dict[str, set[Spot]]] = field(default_factory=dict)
 
     def find(self, functions: Iterable[int], volatile: dict[int, frozenset[str]]) -> list[Finding]:
         """Hazards on edges that start in *functions*, or that lead through them.
@@ -220,11 +211,11 @@ class Finder(Sleeps):
         if node is None or other is None:
             return
         back = self.leading_to(node, writers_only=bool(held & READ))
-        closing, readers = self._closing(back.get(other, []), leg, held, target)
+        closing, readers = self.closing(back.get(other, []), leg, held, target)
         if closing is not None:
             if self.believed(leg, closing, readers):
                 yield replace(self._cycle(leg, closing, kinds), readers=readers)
-        elif (third := self._by_a_third(leg, other, back, target)) is not None:
+        elif (third := self.by_a_third(leg, other, back, target)) is not None:
             yield self._finding(_cycle_kind(kinds, *map(self.what_of, third)), leg, third)
         elif self.limits.asked and (owner := owner_interrupted(self, leg, back)) is not None:
             yield self._finding(HazardKind.LOCK_ORDER_INVERSION, leg, owner)
@@ -232,16 +223,6 @@ class Finder(Sleeps):
             blocked = self._blocked_work(back, leg)
             if blocked is not None:
                 yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
-
-    def _closing(self, ways: list[Leg], leg: Leg, held: int, target: int) -> tuple[Leg | None, str]:
-        """The best of the *ways* back, and the lock that both sides of it only read."""
-        closing = self._choose(ways, bool(target & READ), leg)
-        if closing is None and (readers := self.shared(leg, held, target)):
-            node, other = self.view.node(leg.held), self.view.node(leg.target)
-            if node is not None and other is not None:
-                all_ways = self.leading_to(node, writers_only=False).get(other, [])
-                return self._choose(all_ways, False, leg), readers
-        return closing, ""
 
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
@@ -255,120 +236,6 @@ class Finder(Sleeps):
         elif self.taken_again(leg, held, target):
             readers = self.queue_of_readers(leg) if held & target & READ else ""
             yield replace(self._finding(HazardKind.RECURSIVE_LOCK, leg, ()), readers=readers)
-
-    def _choose(self, ways: list[Leg], target_read: bool, leg: Leg) -> Leg | None:
-        """The best way back: one whose lock conflicts, that does not release it on the way."""
-        spot = self.spot(leg.function)
-        own = self.cost(leg)
-        usable = [
-            way
-            for way in ways
-            if self.cost(way) + own <= self._limit(leg, way) and self._usable(way, target_read, leg)
-        ]
-        usable.sort(
-            key=lambda way: (
-                self.through_ops(way),
-                self.cost(way),
-                self.spot(way.function)[0] != spot[0],
-                self.spot(way.function),
-            ),
-        )
-        return next((way for way in usable if self.barred(way) is None), None)
-
-    def _limit(self, leg: Leg, way: Leg) -> int:
-        """What a cycle of two edges may cost.
-
-        The files that a source file makes in debugfs, proc or sysfs are one node: that
-        a lock is held over removing one and taken by the user of another is believed
-        only of what stands close by.
-        """
-        files = leg.target.partition(" ")[0] in FILES or way.target.partition(" ")[0] in FILES
-        return MAX_FILE_COST if files else self.limits.cycle
-
-    def _by_a_third(
-        self, leg: Leg, other: int, back: dict[int, list[Leg]], target: int
-    ) -> tuple[Leg, Leg] | None:
-        """``B → C → A`` for the edge ``A → B``: only plain calls, and few of them.
-
-        Waits for handlers count only in one file, and if somebody speaks of such things.
-        """
-        waits = self.limits.asked
-        if not _is_near(leg) or ((len(back) > MAX_THIRDS or self.what_of(leg)) and not waits):
-            return None
-        close = {n: found for n, ways in back.items() if (found := list(filter(_is_near, ways)))}
-        if len(close) > MAX_THIRDS:
-            return None
-        for node, ways in close.items():
-            home = self._choose(ways, False, leg)
-            if node == other or home is None or self.through_ops(home):
-                continue
-            if not waits and not self._only_locks(home):
-                continue
-            middle = self.leading_to(node, writers_only=False).get(other, [])
-            first = self._choose(list(filter(_is_near, middle)), bool(target & READ), leg)
-            if first is None or self.through_ops(first):
-                continue
-            one_file = len({self.spot(way.holder)[0] for way in (leg, first, home)}) == 1
-            if not (waits and one_file) and not self._only_locks(leg, first, home):
-                continue
-            pairs = ((leg, first), (first, home))
-            if all(self.ordered(*pair) and self.told(*pair) for pair in pairs):
-                return first, home
-        return None
-
-    def _only_locks(self, *legs: Leg) -> bool:
-        """Whether legs hold and take locks, and neither wait for a handler nor are one."""
-        return all(self.is_lock(leg) and not self.what_of(leg) for leg in legs)
-
-    def _usable(self, way: Leg, target_read: bool, leg: Leg) -> bool:
-        held = self.view.node(way.held)
-        if held is None:
-            return False
-        if not all(one_family(self.view, node, leg, way) for node in (leg.held, leg.target)):
-            return False
-        if leg.function == CONTEXT and not self.near(leg, way.function, *way.path):
-            return False
-        if way.function == CONTEXT:
-            return self._meant(way, leg) and self.possible(leg, way)
-        taken = self.taken(way)
-        if taken is None or (target_read and taken.mode == "read" and taken.kind != "srcu"):
-            return False
-        return not self.drops(way) and self.possible(leg, way)
-
-    def _meant(self, way: Leg, leg: Leg) -> bool:
-        """Whether the handler that closes a cycle is one that can be met there.
-
-        There is but one of a lock that is a variable, whoever's callback runs under it.
-        """
-        shared = self.limits.asked and self.is_lock(way) and not way.held.startswith("struct ")
-        return shared or self.near(way, leg.function, *leg.path)
-
-    def near(self, way: Leg, *functions: int) -> bool:
-        """Whether the handler that closes a cycle is one of the object that is meant.
-
-        ``struct pci_dev.irq`` has a handler in every driver: with that many, only one
-        beside the *functions* at the other side of the cycle can be meant.
-        """
-        handlers = self._handlers_of(way.held)
-        own = self.spot(way.path[0])[0]
-        home = way.held.partition(":")[0]  # of a variable, where everybody who takes it calls
-        others = {self.spot(n)[0] for n in functions if n >= 0} - {home}
-        served = {spot for file in others for spot in handlers.get(file, ())}
-        elsewhere = own not in others and self.spot(way.path[0]) not in served
-        if served and elsewhere and not self.is_lock(way):
-            return False  # who waits has a handler of its own
-        if len(handlers) <= FEW_CANDIDATES:
-            return True
-        return any(related(directory_of(own), directory_of(other)) for other in others)
-
-    def _handlers_of(self, node: str) -> dict[str, set[Spot]]:
-        """The handlers of a node, by the file that registers them; there may be thousands."""
-        if node not in self._handlers:
-            found: dict[str, set[Spot]] = {}
-            for registration in self.view.registrations(node):
-                found.setdefault(registration.file, set()).add(self.spot(registration.function))
-            self._handlers[node] = found
-        return self._handlers[node]
 
     def _cycle(self, leg: Leg, closing: Leg, what: str) -> Finding:
         """Name a cycle of two edges; its site is where a lock is held over a wait."""
@@ -449,10 +316,6 @@ class Finder(Sleeps):
                     if finding.key == key:
                         return finding
         return None
-
-
-def _is_near(leg: Leg) -> bool:
-    return len(leg.path) <= NEAR
 
 
 def _cycle_kind(*waits: str) -> HazardKind:

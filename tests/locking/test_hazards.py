@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from reviewbot.locking.hazards import MAX_THIRDS
+from reviewbot.locking.closings import MAX_THIRDS
 from reviewbot.locking.model import (
     ChangeState,
     Comparison,
