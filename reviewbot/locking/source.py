@@ -103,14 +103,17 @@ def _blank_literal(match: re.Match[bytes]) -> bytes:
     if text[0] == 0x22 and (len(text) < 2 or text[-1] != 0x22):
         return text  # not closed: no literal
     if text[0] == 0x22:
-        return b'"' + b" " * (len(text) - 2) + b'"'
+        return b'"' + text[1:-1].translate(_SPACES).replace(b" \n", b"\\\n") + b'"'
     if text[0] == 0x27:
-        return b"'0" + b" " * (len(text) - 3) + b"'" if len(text) > 2 else text
+        return b"'0" + text[2:-1].translate(_SPACES) + b"'" if len(text) > 2 else text
     return text.translate(_SPACES)
 
 
 def without_comments(text: bytes) -> bytes:
-    """Blank comments and the insides of string and character literals."""
+    """Blank comments and the insides of string and character literals.
+
+    A literal that goes on on the next line goes on there still.
+    """
     return _COMMENT_OR_LITERAL.sub(_blank_literal, text)
 
 

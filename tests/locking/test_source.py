@@ -39,6 +39,9 @@ def line_ends(text: bytes) -> list[int]:
 @example(b'"\\')
 @example(b"/*")
 @example(b"// a \\\n b\n c")
+@example(b'f("a \\\n b", c);')
+@example(b"'\\\n'")
+@example(b"'a\\\n'")
 def test_blanking_moves_nothing(text: bytes) -> None:
     for blanked in (without_comments(text), without_attributes(text), split_directives(text)[0]):
         assert len(blanked) == len(text)
