@@ -73,6 +73,8 @@ class Closings(Sleeps):
 
         Waits for handlers count only in one file, and if somebody speaks of such things.
         """
+        if self.limits.waits:
+            return self._by_another_handler(leg, other, back)
         waits = self.limits.asked
         if not _is_near(leg) or ((len(back) > MAX_THIRDS or self.what_of(leg)) and not waits):
             return None
@@ -96,6 +98,41 @@ class Closings(Sleeps):
             if all(self.ordered(*pair) and self.told(*pair) for pair in pairs):
                 return first, home
         return None
+
+    def waits_nearby(self, leg: Leg) -> bool:
+        """Whether a leg holds a lock and waits for another's work, or a handler for itself."""
+        if not self.what_of(leg):
+            return False
+        return _is_near(leg) if self.is_lock(leg) else leg.held == leg.target
+
+    def _by_another_handler(
+        self, leg: Leg, other: int, back: dict[int, list[Leg]]
+    ) -> tuple[Leg, Leg] | None:
+        """``B → C → A`` for the lock A held over waiting for B, a handler that waits for C.
+
+        Only in one driver: what its works wait for it has to know.
+        """
+        if not self.is_lock(leg):
+            return None
+        found: list[tuple[Leg, Leg]] = []
+        for node, ways in back.items():
+            handlers = [way for way in ways if self._handles_in(leg, way)]
+            home = self._choose(handlers, False, leg) if node != other else None
+            if home is None:
+                continue
+            middle = self.leading_to(node, writers_only=False).get(other, [])
+            waiting = [way for way in middle if self._handles_in(leg, way)]
+            first = self._choose(waiting, False, leg)
+            if first is not None and self.what_of(first):
+                found.append((first, home))
+        return min(found, key=lambda pair: sum(map(self.cost, pair)), default=None)
+
+    def _handles_in(self, leg: Leg, way: Leg) -> bool:
+        """Whether a way is that of a handler, and starts and ends in the driver of *leg*."""
+        if way.function != CONTEXT or self.is_lock(way):
+            return False
+        own, *others = (self.spot(n)[0] for n in (leg.holder, way.holder, way.path[-1]))
+        return all(related(directory_of(own), directory_of(other)) for other in others)
 
     def _only_locks(self, *legs: Leg) -> bool:
         """Whether legs hold and take locks, and neither wait for a handler nor are one."""

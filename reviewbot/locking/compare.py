@@ -9,7 +9,7 @@ are looked at, and hazards that run through them; the rest of the tree is contex
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -41,7 +41,7 @@ from reviewbot.locking.history import (
     wiring,
 )
 from reviewbot.locking.legs import Finding, Spot
-from reviewbot.locking.limits import ASKED
+from reviewbot.locking.limits import ASKED, WAITED, Limits
 from reviewbot.locking.linked import LinkedFunction
 from reviewbot.locking.model import (
     ChangeState,
@@ -66,6 +66,8 @@ MAX_ON_BEHALF = 40
 """Callers of a function up to which what it does for them is looked at in each."""
 MAX_GONE = 12
 """Hazards up to which a long proof is believed: a fault in more places would have been met."""
+MAX_AWAITED = 3
+"""The same of a wait that is far from closing a cycle: a fix knows of the one that it takes out."""
 MAX_LINES = 4000
 """Lines of two versions of a function in which it is told what only moves."""
 MAX_REMAINING = 12
@@ -87,12 +89,13 @@ def compare(views: Sequence[View], files: Iterable[str], claim: str) -> Comparis
     reported, verdict, reason = judge(hazards, meant)
     short = len(views) <= EVERY  # as fixes are; the time of a long one is better spent
     if short and _is_unanswered(claim, reported, verdict):
-        limits = replace(ASKED, rt=speaks_of_rt(claim))
         kinds = kinds_spoken_of(claim) if verdict is Verdict.REMOVED else set(HazardKind)
-        found = _hazards(History(views, changed, limits), paths)
-        gone = [_far_fetched(h) for h in found if h.kind in kinds and _only_gone(h)]
-        if 0 < len(gone) <= MAX_GONE:
-            reported, verdict, reason = judge([*reported, *gone], meant)
+        for limits, most in _further(claim):
+            found = _hazards(History(views, changed, limits), paths)
+            gone = [_far_fetched(h) for h in found if h.kind in kinds and _only_gone(h)]
+            if 0 < len(gone) <= most:
+                reported, verdict, reason = judge([*reported, *gone], meant)
+                break
     return Comparison(
         verdict=verdict,
         reason=reason,
@@ -120,6 +123,13 @@ def _is_unanswered(claim: str, reported: Iterable[Hazard], verdict: Verdict) -> 
         kinds = kinds_spoken_of(claim)
         return bool(kinds) and not any(hazard.kind in kinds for hazard in reported)
     return verdict in (Verdict.CLEAN, Verdict.NOT_REMOVED) and speaks_of_locking(claim)
+
+
+def _further(claim: str) -> Iterator[tuple[Limits, int]]:
+    """How far to look again for what *claim* speaks of, and for how many hazards at most."""
+    yield replace(ASKED, rt=speaks_of_rt(claim)), MAX_GONE
+    if claims_fix(claim):
+        yield WAITED, MAX_AWAITED
 
 
 def _only_gone(hazard: Hazard) -> bool:

@@ -34,8 +34,6 @@ from reviewbot.locking.view import View
 
 MAX_SLEEPERS = 12
 """Functions below one that may sleep of which it is asked whether they do."""
-DEPTH = 7
-"""Calls followed from where a lock is held to where the wait is."""
 MAX_WAYS = 24
 """Ways kept from one lock to another: those of the subsystem first, then the shortest."""
 IN_FILE, IN_DIRECTORY, ELSEWHERE = 1, 2, 3
@@ -76,7 +74,8 @@ class Edges:
 
     def down(self, function: int) -> Reach:
         if function not in self._downs:
-            self._downs[function] = self.view.graph.reach_down([function], DEPTH, self.home)
+            depth = self.limits.depth
+            self._downs[function] = self.view.graph.reach_down([function], depth, self.home)
         return self._downs[function]
 
     def _up(self, node: int, writers_only: bool) -> Reach:
@@ -87,7 +86,9 @@ class Edges:
             keep = (flags & BLOCKS) != 0
             if writers_only:
                 keep &= (flags & READ) == 0
-            self._ups[key] = self.view.graph.reach_up(actors[keep].tolist(), DEPTH, self.home)
+            self._ups[key] = self.view.graph.reach_up(
+                actors[keep].tolist(), self.limits.depth, self.home
+            )
         return self._ups[key]
 
     def leading_to(self, node: int, writers_only: bool) -> dict[int, list[Leg]]:

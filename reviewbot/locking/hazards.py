@@ -14,7 +14,6 @@ from itertools import chain, islice
 
 from reviewbot.locking.beliefs import COMPLETION, FILES
 from reviewbot.locking.closings import NEAR, Closings
-from reviewbot.locking.edges import DEPTH
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.graph import rows_of
 from reviewbot.locking.imbalance import Imbalance
@@ -120,7 +119,7 @@ class Finder(Closings):
             for name, (_, actor, bits) in self.nearest(down).items()
             if name in nodes
         ]
-        up = self.view.graph.reach_up([function], DEPTH, self.home)
+        up = self.view.graph.reach_up([function], self.limits.depth, self.home)
         held, holder, callee, bits_ = self.view.graph.held_into(up.ids())
         rows = sorted(rows_of(held, holder, callee, bits_), key=lambda row: up.distance[row[2]])
         for a, f, c, held_bits in rows[:MAX_HOLDERS]:
@@ -128,7 +127,8 @@ class Finder(Closings):
             above = tuple(up.path(c))  # from the callee down to the function itself
             for target, below, bits in targets:
                 path = (*above, *below[1:])
-                if sum(self.view.function(number) is not None for number in path) <= DEPTH:
+                calls = sum(self.view.function(number) is not None for number in path)
+                if calls <= self.limits.depth:
                     yield from self._close(Leg(name, target, f, path), held_bits, bits)
 
     def _of_interrupts(self, function: int, nodes: frozenset[str]) -> Iterator[Finding]:
@@ -185,6 +185,8 @@ class Finder(Closings):
     def _cycles(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         """The hazards that an edge is part of, whatever kernel its legs are of."""
         kinds = self.what_of(leg)
+        if self.limits.waits and not self.waits_nearby(leg):
+            return
         if self.sleeps(leg, held, target, kinds):
             yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
         if self.sleeps_on_rt(leg, held, target):

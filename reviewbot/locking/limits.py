@@ -8,7 +8,10 @@ locking, a longer one is believed too, if the series takes it away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+DEPTH = 7
+"""Calls followed where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,14 @@ class Limits:
     lock block each other, as they do once a writer waits; that who completes something first
     does all else that its function does."""
 
+    depth: int = DEPTH
+    """Calls followed from where a lock is held to where the wait is."""
+
     rt: bool = False
     """Whether somebody speaks of PREEMPT_RT, where spinlocks sleep."""
+
+    waits: bool = False
+    """Whether only waits for handlers and readers count, and locks where those take them."""
 
     @property
     def asked(self) -> bool:
@@ -43,3 +52,6 @@ class Limits:
 
 UNASKED = Limits(cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3, up=5, weak=-1)
 ASKED = Limits(cycle=22, back=26, interrupt=12, own_calls=7, far_calls=5, up=8, weak=14)
+WAITED = replace(ASKED, cycle=60, depth=14, waits=True)
+"""Of a series that says it mends a deadlock and takes a wait out of a lock: how the handler
+comes to that lock may be a long story, but few locks are held over waiting for one's own."""

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from itertools import takewhile
 
-from reviewbot.locking.edges import DEPTH
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.interrupts import context_of
 from reviewbot.locking.legs import Leg
+from reviewbot.locking.limits import DEPTH
 from reviewbot.locking.linked import ALLOCATION
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import CPU_OBJECTS, RCU

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from reviewbot.locking.edges import DEPTH, Edges
+from reviewbot.locking.edges import Edges
 from reviewbot.locking.feasible import NOWHERE, Edge, Feasibility
 from reviewbot.locking.graph import rows_of
 from reviewbot.locking.legs import Leg
@@ -98,7 +98,7 @@ class Ways(Edges):
     def _detour(self, leg: Leg, barred: frozenset[Edge]) -> Leg | None:
         """The nearest way to the end of a leg, from the same call, without *barred* calls."""
         graph = self.view.graph
-        reach = graph.reach_down([leg.path[0]], DEPTH, self.home, barred)
+        reach = graph.reach_down([leg.path[0]], self.limits.depth, self.home, barred)
         target = self.view.node(leg.target)
         if target is None:
             return None

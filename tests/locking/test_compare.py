@@ -461,6 +461,107 @@ void dev_read(struct dev *d)
     assert back.verdict is Verdict.CLEAN, "what a series brings needs a short proof"
 
 
+STAGES = 11
+DEEP = """
+void stage_@LAST@(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+static void stage_work(struct work_struct *work)
+{
+	stage_0(container_of(work, struct dev, work));
+}
+void dev_init(struct dev *d)
+{
+	INIT_WORK(&d->work, stage_work);
+}
+void dev_stop(struct dev *d)
+{
+@@
+}
+""".replace("@LAST@", str(STAGES))
+UNDER_LOCK = "\tmutex_lock(&d->lock);\n\tcancel_work_sync(&d->work);\n\tmutex_unlock(&d->lock);"
+BEHIND_LOCK = "\tmutex_lock(&d->lock);\n\tmutex_unlock(&d->lock);\n\tcancel_work_sync(&d->work);"
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("fix a deadlock on stop", Verdict.REMOVED),
+        ("wait for the work without the lock", Verdict.CLEAN),
+        ("tidy up", Verdict.CLEAN),
+    ],
+)
+def test_a_handler_comes_to_a_lock_by_a_very_long_way(
+    lab: Lab, claim: str, verdict: Verdict
+) -> None:
+    """Who says he mends a deadlock, and takes the wait out of the lock, is believed."""
+    stages = {
+        f"lib/{n}/stage.c": f"void stage_{n}(struct dev *d)\n{{\n\tstage_{n + 1}(d);\n}}\n"
+        for n in range(STAGES)
+    }
+    bad, good = (stages | one(DEEP.replace("@@", body)) for body in (UNDER_LOCK, BEHIND_LOCK))
+    comparison = lab.review(bad, good, claim=claim)
+    assert comparison.verdict is verdict
+    if verdict is Verdict.REMOVED:
+        assert of_kind(comparison, HazardKind.FLUSH_CYCLE).grade.value == "conditional"
+    assert lab.review(good, bad, claim=claim).verdict is Verdict.CLEAN
+
+
+RESET = """
+void reset_work(struct work_struct *work)
+{
+	struct dev *d = container_of(work, struct dev, reset);
+
+	mutex_lock(&d->lock);
+	mutex_unlock(&d->lock);
+}
+"""
+RELEASE = """
+static void release_work(struct work_struct *work)
+{
+	struct dev *d = container_of(work, struct dev, work);
+
+	@AWAIT@(&d->reset);
+}
+void dev_init(struct dev *d)
+{
+	INIT_WORK(&d->work, release_work);
+	INIT_WORK(&d->reset, reset_work);
+}
+void dev_stop(struct dev *d)
+{
+@@
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("await_it", "home", "verdict"),
+    [
+        ("flush_work", "drivers/lab/reset.c", Verdict.REMOVED),
+        ("schedule_work", "drivers/lab/reset.c", Verdict.CLEAN),
+        ("flush_work", "fs/other/reset.c", Verdict.CLEAN),
+    ],
+)
+def test_a_work_that_waits_for_a_work(lab: Lab, await_it: str, home: str, verdict: Verdict) -> None:
+    """The lock is held over waiting for a work that waits for another, of the same driver."""
+    release = RELEASE.replace("@AWAIT@", await_it)
+    bad, good = (
+        {home: RESET, "drivers/lab/main.c": release.replace("@@", body)}
+        for body in (UNDER_LOCK, BEHIND_LOCK)
+    )
+    comparison = lab.review(bad, good, claim="fix a circular lock dependency")
+    assert comparison.verdict is verdict
+    if verdict is Verdict.REMOVED:
+        hazard = of_kind(comparison, HazardKind.FLUSH_CYCLE)
+        assert hazard.classes == (
+            "struct dev.lock", "work struct dev.work", "work struct dev.reset",
+        )  # fmt: skip
+    assert lab.review(good, bad, claim="fix a circular lock dependency").verdict is Verdict.CLEAN
+
+
 READERS = """
 void forward(struct dev *d)
 {
