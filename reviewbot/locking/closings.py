@@ -17,8 +17,6 @@ MAX_FILE_COST = 6
 """Cost of the calls in both halves of a cycle through the files of debugfs, proc or sysfs."""
 MAX_THIRDS = 40
 """Locks held over taking one, up to which cycles of three are looked for."""
-NEAR = 2
-"""Calls in each part of such a cycle."""
 
 
 @dataclass(slots=True)
@@ -76,9 +74,11 @@ class Closings(Sleeps):
         if self.limits.waits:
             return self._by_another_handler(leg, other, back)
         waits = self.limits.asked
-        if not _is_near(leg) or ((len(back) > MAX_THIRDS or self.what_of(leg)) and not waits):
+        if not self._is_near(leg) or ((len(back) > MAX_THIRDS or self.what_of(leg)) and not waits):
             return None
-        close = {n: found for n, ways in back.items() if (found := list(filter(_is_near, ways)))}
+        close = {
+            n: found for n, ways in back.items() if (found := list(filter(self._is_near, ways)))
+        }
         if len(close) > MAX_THIRDS:
             return None
         for node, ways in close.items():
@@ -88,7 +88,7 @@ class Closings(Sleeps):
             if not waits and not self._only_locks(home):
                 continue
             middle = self.leading_to(node, writers_only=False).get(other, [])
-            first = self._choose(list(filter(_is_near, middle)), bool(target & READ), leg)
+            first = self._choose(list(filter(self._is_near, middle)), bool(target & READ), leg)
             if first is None or self.through_ops(first):
                 continue
             one_file = len({self.spot(way.holder)[0] for way in (leg, first, home)}) == 1
@@ -103,7 +103,7 @@ class Closings(Sleeps):
         """Whether a leg holds a lock and waits for another's work, or a handler for itself."""
         if not self.what_of(leg):
             return False
-        return _is_near(leg) if self.is_lock(leg) else leg.held == leg.target
+        return self._is_near(leg) if self.is_lock(leg) else leg.held == leg.target
 
     def _by_another_handler(
         self, leg: Leg, other: int, back: dict[int, list[Leg]]
@@ -188,6 +188,5 @@ class Closings(Sleeps):
             self._handlers[node] = found
         return self._handlers[node]
 
-
-def _is_near(leg: Leg) -> bool:
-    return len(leg.path) <= NEAR
+    def _is_near(self, leg: Leg) -> bool:
+        return len(leg.path) <= self.limits.near

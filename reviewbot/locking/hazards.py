@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from reviewbot.locking.beliefs import COMPLETION, FILES
-from reviewbot.locking.closings import NEAR, Closings
+from reviewbot.locking.closings import Closings
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.graph import rows_of
 from reviewbot.locking.imbalance import Imbalance
@@ -141,7 +141,7 @@ class Finder(Closings):
             return
         for name, (distance, _, bits) in self.nearest(self.down(function)).items():
             node = self.view.node(name)
-            if name not in nodes or distance > NEAR or bits & SLEEPS or node is None:
+            if name not in nodes or distance > self.limits.near or bits & SLEEPS or node is None:
                 continue
             takers = self.view.graph.actors_on(node)[0].tolist()
             near = (n for n in takers if n != function and beside(self, n, function))
@@ -153,7 +153,7 @@ class Finder(Closings):
 
     def _may_interrupt(self, function: int) -> bool:
         """Whether a handler of interrupts comes to *function*, not far up."""
-        above = self.view.graph.reach_up([function], NEAR, self.home).ids()[:MAX_OWNERS]
+        above = self.view.graph.reach_up([function], self.limits.near, self.home).ids()[:MAX_OWNERS]
         found = (contexts(self.view, n) for n in above.tolist() if self.view.function(n))
         return any(each & {Running.HARDIRQ, Running.SOFTIRQ} for each in found)
 
@@ -185,13 +185,10 @@ class Finder(Closings):
     def _cycles(self, leg: Leg, held: int, target: int) -> Iterator[Finding]:
         """The hazards that an edge is part of, whatever kernel its legs are of."""
         kinds = self.what_of(leg)
-        if self.limits.waits and not self.waits_nearby(leg):
+        if not self.limits.waits:
+            yield from self._sleeping(leg, held, target, kinds)
+        elif not self.waits_nearby(leg):
             return
-        if self.sleeps(leg, held, target, kinds):
-            yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
-        if self.sleeps_on_rt(leg, held, target):
-            finding = self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
-            yield replace(finding, classes=(leg.held, leg.target))
         if (
             leg.target in (SLEEP, ALLOCATION)
             or leg.held.endswith("()")
@@ -226,6 +223,13 @@ class Finder(Closings):
             if blocked is not None:
                 yield self._finding(HazardKind.WORKER_POOL_CYCLE, leg, (blocked,))
 
+    def _sleeping(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
+        if self.sleeps(leg, held, target, what):
+            yield self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
+        if self.sleeps_on_rt(leg, held, target):
+            finding = self._finding(HazardKind.SLEEP_IN_ATOMIC, leg, ())
+            yield replace(finding, classes=(leg.held, leg.target))
+
     def _self_edge(self, leg: Leg, held: int, target: int, what: str) -> Iterator[Finding]:
         if what.endswith("-gp"):
             yield self._finding(HazardKind.GRACE_PERIOD_IN_READER, leg, ())
@@ -252,11 +256,8 @@ class Finder(Closings):
         Far below the driver core half the kernel waits for some grace period: true, and
         nothing that a patch to its caller could be asked to mend.
         """
-        own, actor = (
-            self.spot(leg.function),
-            self.spot(leg.path[-1] if leg.path else leg.function),
-        )
-        return directory_of(own[0]) == directory_of(actor[0])
+        own, actor = self.spot(leg.function)[0], self.blocker(leg)[0]
+        return directory_of(own) == directory_of(actor)
 
     def _blocked_work(self, back: dict[int, list[Leg]], leg: Leg) -> Leg | None:
         """A work item that blocks on what *leg* holds, if there is one."""

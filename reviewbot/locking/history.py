@@ -86,6 +86,8 @@ class History:
         self._changed = changed
         self._homes = {path for path, _ in changed}
         self._between: dict[int, Snapshot] = {}
+        self._patient: dict[int, Finder] = {}
+        """Of the first and the last tree."""
         ends = (views[0], views[-1])
         finders = [self._finder(view) for view in ends]
         self._volatile = volatile(finders, [numbers(view, changed) for view in ends], changed)
@@ -111,16 +113,21 @@ class History:
         """The states of all sites of a hazard, but those that come to do as the tree does."""
         ends = (self.first.found.get(key, {}), self.last.found.get(key, {}))
         out: list[SiteState] = []
+        kept: set[tuple[str, str]] = set()
         for site in sorted({*ends[0], *ends[1]}):
             model = ends[0].get(site) or ends[1][site]
             state = SiteState(site, self.first.at(key, site, model), self.last.at(key, site, model))
             if self._is_no_news(state):
+                if state.before is None:
+                    kept.add(_edge(model))
                 continue
             if state.state is not ChangeState.REMAINING:
+                if self._is_a_call_away(key, state):
+                    continue
                 patch = self._turn(key, state)
                 state = SiteState(site, state.before, state.after, patch)
             out.append(state)
-        return out
+        return [s for s in out if s.state is not ChangeState.REMOVED or _edge(s.model) not in kept]
 
     def _is_no_news(self, site: SiteState) -> bool:
         """Whether a site has not really come or gone, or is one of a crowd that stays."""
@@ -134,6 +141,28 @@ class History:
         if site.before is None and site.model.imbalance is not None:
             return is_in_doubt(site.model, before.view)
         return is_out_of_sight(site.model, there.view, elsewhere.view)
+
+    def _is_a_call_away(self, key: Key, site: SiteState) -> bool:
+        """Whether a site is also in the tree that seems to lack it, just too far to be told there.
+
+        A helper more or less on the way to who blocks there makes no hazard and mends none.
+        """
+        model = site.model
+        if model.kind is HazardKind.LOCK_IMBALANCE:
+            return False
+        there, end = (self.first.finder, -1) if site.after is None else (self.last.finder, 0)
+        if end not in self._patient:
+            view = self._views[end]
+            self._patient[end] = Finder(view, view.directories(self._homes), self._limits.patient)
+        finder = self._patient[end]
+        spot = site.key[0]
+        own = numbers(finder.view, {spot}).get(spot, [])
+        return any(
+            found.key == key
+            and (found.site, found.via) == site.key
+            and finder.blocker(found.leg) == there.blocker(model.leg)
+            for found in finder.find(own, {n: frozenset({model.leg.target}) for n in own})
+        )
 
     def _turn(self, key: Key, state: SiteState) -> int:
         """The patch after which a site is as it is after the series, and not before."""
@@ -153,6 +182,11 @@ class History:
                 del self._between[next(iter(self._between))]
             self._between[index] = self._snapshot(self._finder(self._views[index]))
         return self._between[index]
+
+
+def _edge(finding: Finding) -> tuple[str, str]:
+    """What is held over blocking on what: an edge that goes here and comes there has moved."""
+    return finding.leg.held, finding.leg.target
 
 
 def still_there(model: Finding, snapshot: Snapshot) -> Finding | None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 DEPTH = 7
 """Calls followed where nothing else is said."""
+SLACK = 3
+"""Cost of one call, wherever it leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Limits:
 
     depth: int = DEPTH
     """Calls followed from where a lock is held to where the wait is."""
+    near: int = 2
+    """Calls in each part of a cycle of three, and where only what stands close by is meant."""
 
     rt: bool = False
     """Whether somebody speaks of PREEMPT_RT, where spinlocks sleep."""
@@ -48,6 +52,21 @@ class Limits:
     def asked(self) -> bool:
         """Whether somebody speaks of such things, so that weaker evidence counts."""
         return self.weak >= 0
+
+    @property
+    def patient(self) -> Limits:
+        """These with a call more of everything: what has moved behind a helper is not gone."""
+        return replace(
+            self,
+            cycle=self.cycle + SLACK,
+            back=self.back + SLACK,
+            interrupt=self.interrupt + SLACK,
+            own_calls=self.own_calls + 1,
+            far_calls=self.far_calls + 1,
+            depth=self.depth + 1,
+            near=self.near + 1,
+            weak=self.weak + SLACK if self.asked else self.weak,
+        )
 
 
 UNASKED = Limits(cycle=14, back=17, interrupt=7, own_calls=0, far_calls=3, up=5, weak=-1)

@@ -14,7 +14,6 @@ from itertools import takewhile
 from reviewbot.locking.frameworks import Running
 from reviewbot.locking.interrupts import context_of
 from reviewbot.locking.legs import Leg
-from reviewbot.locking.limits import DEPTH
 from reviewbot.locking.linked import ALLOCATION
 from reviewbot.locking.places import directory_of, related
 from reviewbot.locking.primitives import CPU_OBJECTS, RCU
@@ -63,12 +62,12 @@ class Sleeps(Recursions):
         refs = [self.view.function(number) for number in leg.calls]
         files = [ref.file for ref in refs if ref is not None and not ref.macro]
         if self.limits.asked and leg.held in CPU_OBJECTS and self._within_driver(leg):
-            return len(files) <= DEPTH
+            return len(files) <= self.limits.depth
         if any(ref is None for ref in refs) and not self._never_sleeps(leg):
             places = {directory_of(file) for file in (home, *files)}
-            return self.limits.asked and len(places) == 1 and len(files) <= DEPTH
+            return self.limits.asked and len(places) == 1 and len(files) <= self.limits.depth
         if all(file == home for file in files):
-            return len(files) <= DEPTH
+            return len(files) <= self.limits.depth
         stays = (directory_of(file) == directory_of(home) for file in files)
         own = sum(takewhile(bool, stays))
         return len(files) - min(own, self.limits.own_calls) <= self.limits.far_calls

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from reviewbot.locking.model import HazardKind
+from reviewbot.locking.model import HazardKind, Verdict
 from reviewbot.locking.orders import CROWD
-from tests.locking.scenario import DEV, one
+from tests.locking.scenario import DEV, HANDLER, one
 from tests.locking.support import Files, Lab, kinds, of_kind
 
 HEADER = {"include/linux/dev.h": DEV.split("static")[0]}
@@ -140,3 +142,77 @@ def test_a_lock_that_is_pointed_to_may_be_the_other(
     text = POINTED.replace("KIND", kind).replace("NAME", name) + START % start
     comparison = lab.review(one(""), one(text))
     assert (HazardKind.LOCK_ORDER_INVERSION.value in kinds(comparison)) == told
+
+
+SPLIT = """
+static void @@(struct dev *d)
+{
+	__@@(d);
+}
+"""
+
+
+@pytest.mark.parametrize("claim", ["tidy up", "fix a deadlock"])
+def test_a_site_in_a_function_that_is_split_has_moved(lab: Lab, claim: str) -> None:
+    """Where it comes it only follows the order of others, so where it goes it is not gone."""
+    whole = takers(3, 1, RIGHT)
+    split = takers(3, 1, RIGHT.replace("@@", "__@@") + SPLIT)
+    for before, after in ((whole, split), (split, whole)):
+        assert not kinds(lab.review(before, after, claim=claim))
+
+
+LAST = {
+    "lock": "\tmutex_lock(&second);\n\tmutex_unlock(&second);",
+    "sleep": "\tmsleep(1);",
+    "wait": "\tcancel_work_sync(&d->work);",
+}
+HELD = {"lock": ("mutex", "first"), "sleep": ("spin", "d->slock"), "wait": ("mutex", "d->lock")}
+AWAY = """
+static void stop_it(struct dev *d)
+{
+%s
+}
+@HELPERS@
+void dev_stop(struct dev *d)
+{
+	@KIND@_lock(&@LOCK@);
+	step_0(d);
+	@KIND@_unlock(&@LOCK@);
+}
+void dev_read(struct dev *d)
+{
+	mutex_lock(&second);
+	mutex_lock(&first);
+	mutex_unlock(&first);
+	mutex_unlock(&second);
+}
+"""
+
+
+def helpers(calls: int, apart: bool) -> tuple[str, Files]:
+    """``step_0()``, which comes to ``stop_it()`` after so many calls: here, or from far away."""
+    names = [*(f"step_{n}" for n in range(calls + 1)), "stop_it"]
+    steps = [
+        f"void {name}(struct dev *d)\n{{\n\t{callee}(d);\n}}\n" for name, callee in pairwise(names)
+    ]
+    if not apart:
+        return "".join(reversed(steps)), {}
+    return steps[-1], {f"lib/{n}/step.c": step for n, step in enumerate(steps[:-1])}
+
+
+@pytest.mark.parametrize("what", sorted(LAST))
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("claim", ["tidy up", "fix a deadlock"])
+def test_a_helper_more_on_the_way_is_no_news(lab: Lab, claim: str, apart: bool, what: str) -> None:
+    """At any length of a proof a call more does not end what it shows, nor one less begin it."""
+    kernels = []
+    for calls in range(12):
+        own, files = helpers(calls, apart)
+        text = AWAY % LAST[what]
+        for name, value in (("KIND", HELD[what][0]), ("LOCK", HELD[what][1]), ("HELPERS", own)):
+            text = text.replace(f"@{name}@", value)
+        kernels.append(files | one(HANDLER + text))
+    for shorter, longer in pairwise(kernels):
+        for before, after in ((shorter, longer), (longer, shorter)):
+            comparison = lab.review(before, after, claim=claim)
+            assert comparison.verdict in (Verdict.CLEAN, Verdict.NOT_REMOVED)
