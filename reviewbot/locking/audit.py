@@ -16,7 +16,7 @@ from typing import Any
 from reviewbot.locking.describe import Describer
 from reviewbot.locking.grade import condition, grade
 from reviewbot.locking.hazards import Finder
-from reviewbot.locking.legs import Finding, Leg, Spot
+from reviewbot.locking.legs import Finding, Key, Leg, Spot
 from reviewbot.locking.model import Evidence, Grade, HazardKind, Scenario, hazard_id
 from reviewbot.locking.orders import CROWD
 from reviewbot.locking.places import directory_of
@@ -27,8 +27,6 @@ MAX_SITES = 64
 """Sites of one hazard that are told with their chains; the others are counted."""
 MAX_AROUND = 4000
 """Functions around a hazard's classes that are searched if it is not where it was."""
-
-Key = tuple[HazardKind, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True, order=True)

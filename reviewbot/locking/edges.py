@@ -296,9 +296,9 @@ class Edges:
         ref = self.view.function(function) if function >= 0 else None
         return (ref.file, ref.name) if ref is not None else ("", "")
 
-    def blocker(self, leg: Leg) -> Spot:
-        """The function that blocks at the end of a leg."""
-        return self.spot(leg.path[-1] if leg.path else leg.function)
+    def way(self, leg: Leg) -> list[Spot]:
+        """The functions on a leg, the last of which blocks."""
+        return [self.spot(number) for number in (leg.holder, *leg.calls)]
 
     def via(self, leg: Leg) -> str:
         return self.view.callable_name(leg.path[0]) if leg.path else ""

@@ -24,7 +24,7 @@ from reviewbot.locking.interrupts import (
     inversions,
     owner_interrupted,
 )
-from reviewbot.locking.legs import Finding, Leg, Spot
+from reviewbot.locking.legs import Finding, Key, Leg, Spot
 from reviewbot.locking.linked import ALLOCATION, LinkedFunction
 from reviewbot.locking.model import HazardKind
 from reviewbot.locking.places import directory_of
@@ -57,17 +57,24 @@ class Finder(Closings):
         """
         out: dict[tuple[object, ...], Finding] = {}
         for function in functions:
-            nodes = volatile.get(function, frozenset())
-            for finding in chain(
-                self._of_function(function),
-                self._of_handler(function),
-                self._of_callers(function, nodes),
-                self._of_interrupts(function, nodes),
-            ):
+            for finding in self._candidates(function, volatile.get(function, frozenset())):
                 name = (finding.key, finding.site, finding.via)
                 if name not in out and (proven := self._proven(finding)) is not None:
                     out[name] = proven
         return list(out.values())
+
+    def every(self, key: Key, function: int, nodes: frozenset[str]) -> Iterator[Finding]:
+        """A hazard that :meth:`find` finds for a function, by every way that it looks at."""
+        found = (each for each in self._candidates(function, nodes) if each.key == key)
+        return (proven for each in found if (proven := self._proven(each)) is not None)
+
+    def _candidates(self, function: int, nodes: frozenset[str]) -> Iterator[Finding]:
+        return chain(
+            self._of_function(function),
+            self._of_handler(function),
+            self._of_callers(function, nodes),
+            self._of_interrupts(function, nodes),
+        )
 
     def _proven(self, finding: Finding) -> Finding | None:
         """The finding by ways that can be gone; None if there are none."""
@@ -256,8 +263,8 @@ class Finder(Closings):
         Far below the driver core half the kernel waits for some grace period: true, and
         nothing that a patch to its caller could be asked to mend.
         """
-        own, actor = self.spot(leg.function)[0], self.blocker(leg)[0]
-        return directory_of(own) == directory_of(actor)
+        way = self.way(leg)
+        return directory_of(way[0][0]) == directory_of(way[-1][0])
 
     def _blocked_work(self, back: dict[int, list[Leg]], leg: Leg) -> Leg | None:
         """A work item that blocks on what *leg* holds, if there is one."""
@@ -311,7 +318,7 @@ class Finder(Closings):
         ended = (ends_for(self.view, ref.id, function, imbalance.node) for ref in callers)
         return bool(callers) and not any(ended)
 
-    def interruption(self, site: Spot, key: tuple[HazardKind, frozenset[str]]) -> Finding | None:
+    def interruption(self, site: Spot, key: Key) -> Finding | None:
         """The hazard *key* of a lock that an interrupt comes to take, at a function."""
         for ref in self.view.functions_in(site[0]):
             if ref.name == site[1]:

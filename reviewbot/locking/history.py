@@ -17,7 +17,7 @@ import numpy as np
 
 from reviewbot.locking.expressions import constant, split_arguments
 from reviewbot.locking.hazards import Finder
-from reviewbot.locking.legs import Finding, Spot
+from reviewbot.locking.legs import Finding, Key, Spot
 from reviewbot.locking.limits import UNASKED, Limits
 from reviewbot.locking.model import ChangeState, HazardKind
 from reviewbot.locking.orders import follows
@@ -25,7 +25,6 @@ from reviewbot.locking.releases import is_in_doubt, is_out_of_sight
 from reviewbot.locking.rows import SLEEPS, SLEEPS_ON_RT
 from reviewbot.locking.view import View
 
-Key = tuple[HazardKind, frozenset[str]]
 SiteKey = tuple[Spot, str]
 
 EVERY = 8
@@ -145,7 +144,8 @@ class History:
     def _is_a_call_away(self, key: Key, site: SiteState) -> bool:
         """Whether a site is also in the tree that seems to lack it, just too far to be told there.
 
-        A helper more or less on the way to who blocks there makes no hazard and mends none.
+        A helper more or less on the way makes no hazard and mends none, if it comes before who
+        blocks there or is split off from it.
         """
         model = site.model
         if model.kind is HazardKind.LOCK_IMBALANCE:
@@ -154,15 +154,14 @@ class History:
         if end not in self._patient:
             view = self._views[end]
             self._patient[end] = Finder(view, view.directories(self._homes), self._limits.patient)
-        finder = self._patient[end]
-        spot = site.key[0]
-        own = numbers(finder.view, {spot}).get(spot, [])
-        return any(
-            found.key == key
-            and (found.site, found.via) == site.key
-            and finder.blocker(found.leg) == there.blocker(model.leg)
-            for found in finder.find(own, {n: frozenset({model.leg.target}) for n in own})
-        )
+        finder, way = self._patient[end], there.way(model.leg)
+        for number in numbers(finder.view, {model.site}).get(model.site, []):
+            for found in finder.every(key, number, frozenset({model.leg.target})):
+                other = finder.way(found.leg)
+                same = (found.site, found.via) == site.key
+                if same and (other[-1] in way or way[-1] in other):
+                    return True
+        return False
 
     def _turn(self, key: Key, state: SiteState) -> int:
         """The patch after which a site is as it is after the series, and not before."""

@@ -133,14 +133,23 @@ def _keep_out(edges: Edges, function: int, name: str) -> tuple[int, ...]:
 
 
 def _may_be_open(edges: Edges, function: int) -> bool:
-    """Whether a function runs with interrupts on; on PREEMPT_RT a thread runs irq_work."""
-    roles = edges.view.registered(function)
-    if roles and all(role.what == "irq-work" for role in roles):
-        lines = (edges.view.lines(role.file)[role.line - 1 : role.line] for role in roles)
-        return not any("HARD" in line for found in lines for line in found)
+    """Whether a function runs with interrupts on, or one of its file calls it so from irq_work."""
+    callers = _open_callers(edges, np.array([function], np.int32), IRQ_OFF)
+    home = edges.spot(function)[0]
+    own = (number for number in (function, *callers) if edges.spot(number)[0] == home)
+    if any(_runs_in_thread(edges.view, number) for number in own):
+        return True
     return Running.HARDIRQ not in contexts(edges.view, function) and runs_open(
         edges, function, IRQ_OFF
     )
+
+
+def _runs_in_thread(view: View, function: int) -> bool:
+    """Whether *function* is irq_work that a thread runs on PREEMPT_RT."""
+    roles = view.registered(function)
+    lines = (view.lines(role.file)[role.line - 1 : role.line] for role in roles)
+    hard = any("HARD" in line for found in lines for line in found)
+    return bool(roles) and not hard and all(role.what == "irq-work" for role in roles)
 
 
 def owner_interrupted(

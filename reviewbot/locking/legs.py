@@ -12,6 +12,8 @@ from reviewbot.locking.rows import CONTEXT
 
 Spot = tuple[str, str]
 """(file, function)."""
+Key = tuple[HazardKind, frozenset[str]]
+"""What a hazard is known by: its kind and classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +71,5 @@ class Finding:
         return self.leg, *self.closing
 
     @property
-    def key(self) -> tuple[HazardKind, frozenset[str]]:
+    def key(self) -> Key:
         return self.kind, frozenset(self.classes)

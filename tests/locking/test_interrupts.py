@@ -340,6 +340,22 @@ def test_the_care_of_others_tells_of_an_interrupt(
     assert lab.review(after, before, claim=CLAIM).verdict is Verdict.CLEAN
 
 
+def test_the_care_of_others_is_for_what_a_handler_calls_too(lab: Lab) -> None:
+    """A handler that is split in two takes no more and no less."""
+    whole = IRQ_WORK.replace("@@", PLAIN_LOCK)
+    split = whole.replace("static void dev_wake", "static void __dev_wake").replace(
+        "void dev_start",
+        "static void dev_wake(struct irq_work *work)\n{\n\t__dev_wake(work);\n}\nvoid dev_start",
+    )
+    before, after = (
+        {FILE: text.replace("struct dev {", "struct dev {\n\tstruct irq_work iwork;", 1)}
+        for user in (whole, split)
+        for text in one(user + careful(4)).values()
+    )
+    assert lab.review(before, after, claim=CLAIM).verdict is Verdict.CLEAN
+    assert lab.review(after, before, claim=CLAIM).verdict is Verdict.CLEAN
+
+
 @pytest.mark.parametrize(("apart", "found"), [(False, True), (True, False)])
 @pytest.mark.parametrize(
     "request_", ["\tint irq = find_irq(d);\n\n\trequest_irq(irq,", "\trequest_irq(find_irq(d),"]

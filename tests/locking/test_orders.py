@@ -12,6 +12,8 @@ from reviewbot.locking.orders import CROWD
 from tests.locking.scenario import DEV, HANDLER, one
 from tests.locking.support import Files, Lab, kinds, of_kind
 
+QUIET = (Verdict.CLEAN, Verdict.NOT_REMOVED)
+"""What is said of a series that changes nothing."""
 HEADER = {"include/linux/dev.h": DEV.split("static")[0]}
 BOTH = """
 void @@(struct dev *d)
@@ -167,11 +169,13 @@ LAST = {
     "wait": "\tcancel_work_sync(&d->work);",
 }
 HELD = {"lock": ("mutex", "first"), "sleep": ("spin", "d->slock"), "wait": ("mutex", "d->lock")}
-AWAY = """
+STOP_IT = """
 static void stop_it(struct dev *d)
 {
 %s
 }
+"""
+AWAY = """
 @HELPERS@
 void dev_stop(struct dev *d)
 {
@@ -200,19 +204,65 @@ def helpers(calls: int, apart: bool) -> tuple[str, Files]:
     return steps[-1], {f"lib/{n}/step.c": step for n, step in enumerate(steps[:-1])}
 
 
+def far_away(what: str, calls: int, apart: bool, stop_it: str) -> Files:
+    """A lock held over a call that comes to *stop_it* in the end."""
+    kind, lock = HELD[what]
+    own, files = helpers(calls, apart)
+    text = AWAY.replace("@KIND@", kind).replace("@LOCK@", lock).replace("@HELPERS@", stop_it + own)
+    return files | one(HANDLER + text)
+
+
 @pytest.mark.parametrize("what", sorted(LAST))
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("claim", ["tidy up", "fix a deadlock"])
 def test_a_helper_more_on_the_way_is_no_news(lab: Lab, claim: str, apart: bool, what: str) -> None:
     """At any length of a proof a call more does not end what it shows, nor one less begin it."""
-    kernels = []
-    for calls in range(12):
-        own, files = helpers(calls, apart)
-        text = AWAY % LAST[what]
-        for name, value in (("KIND", HELD[what][0]), ("LOCK", HELD[what][1]), ("HELPERS", own)):
-            text = text.replace(f"@{name}@", value)
-        kernels.append(files | one(HANDLER + text))
-    for shorter, longer in pairwise(kernels):
-        for before, after in ((shorter, longer), (longer, shorter)):
-            comparison = lab.review(before, after, claim=claim)
-            assert comparison.verdict in (Verdict.CLEAN, Verdict.NOT_REMOVED)
+    whole = STOP_IT % LAST[what]
+    split = whole.replace("stop_it", "__stop_it") + STOP_IT % "\t__stop_it(d);"
+    kernels = [far_away(what, calls, apart, whole) for calls in range(12)]
+    pairs = [*pairwise(kernels)]
+    pairs += [(kernels[calls], far_away(what, calls, apart, split)) for calls in range(12)]
+    for pair in pairs:
+        for before, after in (pair, pair[::-1]):
+            assert lab.review(before, after, claim=claim).verdict in QUIET
+
+
+TAKE = "\tmutex_lock(&d->lock);\n\td->dead++;\n\tmutex_unlock(&d->lock);"
+GUARD = "\tguard(mutex)(&d->lock);\n\td->dead++;"
+TAKER = """
+static void take_it(struct dev *d)
+{
+%s
+}
+static void pass_on(struct dev *d)
+{
+	take_it(d);
+}
+"""
+UNDER_A_SPINLOCK = """
+void dev_stop(struct dev *d)
+{
+	spin_lock(&d->slock);
+	pass_on(d);
+	spin_unlock(&d->slock);
+}
+"""
+IN_A_TIMER = """
+static void dev_tick(struct timer_list *t)
+{
+	pass_on(container_of(t, struct dev, timer));
+}
+void dev_start(struct dev *d)
+{
+	timer_setup(&d->timer, dev_tick, 0);
+}
+"""
+
+
+@pytest.mark.parametrize("user", [UNDER_A_SPINLOCK, IN_A_TIMER])
+@pytest.mark.parametrize("claim", ["tidy up", "fix a deadlock", "do not sleep in atomic context"])
+def test_a_lock_that_becomes_a_guard_is_no_news(lab: Lab, claim: str, user: str) -> None:
+    """What sleeps is another function then, one call further off; that it sleeps stays."""
+    plain, guarded = (one(TAKER % body + user) for body in (TAKE, GUARD))
+    for before, after in ((plain, guarded), (guarded, plain)):
+        assert lab.review(before, after, claim=claim).verdict in QUIET
