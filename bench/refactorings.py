@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Change code of a real kernel without changing what it does, and see that nothing is told.
+
+    bench/refactorings.py --tree DIR [--cache DIR] [--seed N] [--count N] [--kind KIND] [--json]
+
+Each change is made to one function of one file and written as a tree of its own beside
+the repository.  It is compared with the tree as it is, both ways, once as a series that
+says nothing of itself and once as one that says it mends a deadlock.  Whatever is said
+to come or to go is wrong.
+
+assert   what holds a lock asserts that it does, and prints something
+guard    a lock that is released right before each return becomes a guard()
+helper   what stands between a lock and its release moves to a function, with both
+scoped   what stands between a lock and its release becomes a scoped_guard()
+wrap     a static function calls itself by another name
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import random
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.mutants import DIRECTORIES, PAIRS, Call, Index, Source
+from reviewbot.kernel.repository import Repository, Scratch
+from reviewbot.locking.compare import compare
+from reviewbot.locking.facts import Function
+from reviewbot.locking.index import Settings, sources
+from reviewbot.locking.model import Verdict
+from reviewbot.locking.primitives import builtin
+from reviewbot.locking.reading import read_facts
+from reviewbot.locking.trees import Trees
+
+GUARDS = {
+    "mutex_lock": "mutex",
+    "spin_lock": "spinlock",
+    "spin_lock_irq": "spinlock_irq",
+    "spin_lock_bh": "spinlock_bh",
+    "spin_lock_irqsave": "spinlock_irqsave",
+    "down_read": "rwsem_read",
+    "down_write": "rwsem_write",
+}
+"""The guards of linux/cleanup.h's users, by what they take."""
+CLAIMS = ("", "fix a possible deadlock")
+QUIET = (Verdict.CLEAN, Verdict.NOT_REMOVED)
+_MAX_LINES = 300
+_MAX_REGION = 40
+_LEAVES = re.compile(r"\b(?:return|goto|break|continue|case|default)\b|^\w+:|#", re.M)
+_HEAD = re.compile(r"static ((?:inline )?(?:void|int|bool) )(\w+)\(([^()]+)\)\s*\{")
+_NAME = re.compile(r"(\w+)$")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change, and what was said of it."""
+
+    kind: str
+    path: str
+    function: str
+    said: tuple[str, ...]
+    """What came or went, for each way that it was compared; empty if nothing did."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A lock and its release in one block, and the lines between them, which do not leave it."""
+
+    lock: Call
+    release: Call
+    lines: tuple[str, ...]
+
+
+def regions(source: Source, function: Function) -> Iterator[Region]:
+    """The locked regions of a function."""
+    calls = source.calls(function)
+    for lock in (call for call in calls if call.name in GUARDS):
+        release = next((c for c in calls if c.row > lock.row and _ends(c, lock)), None)
+        if release is None:
+            continue
+        lines = source.lines[lock.row + 1 : release.row]
+        text = "\n".join(lines)
+        inside = all(not line or line.startswith(lock.indent) for line in lines)
+        again = re.search(rf"\b(?:{lock.name}|{release.name})\b", text)
+        if inside and 0 < len(lines) <= _MAX_REGION and not (again or _LEAVES.search(text)):
+            yield Region(lock, release, lines)
+
+
+def _ends(call: Call, lock: Call) -> bool:
+    return (call.name, call.lock, call.indent) == (PAIRS[lock.name], lock.lock, lock.indent)
+
+
+# ---- what to change ----
+
+
+def to_assert(source: Source, function: Function) -> Iterator[list[str]]:
+    for region in regions(source, function):
+        at, indent = region.lock.row + 1, region.lock.indent
+        new = [f"{indent}lockdep_assert_held({region.lock.lock});", f'{indent}pr_debug("here\\n");']
+        yield [*source.lines[:at], *new, *source.lines[at:]]
+
+
+def to_scoped(source: Source, function: Function) -> Iterator[list[str]]:
+    for region in regions(source, function):
+        lock = region.lock
+        new = [
+            f"{lock.indent}scoped_guard({GUARDS[lock.name]}, {lock.lock}) {{",
+            *(f"\t{line}" if line else line for line in region.lines),
+            f"{lock.indent}}}",
+        ]
+        yield [*source.lines[: lock.row], *new, *source.lines[region.release.row + 1 :]]
+
+
+def to_guard(source: Source, function: Function) -> Iterator[list[str]]:
+    """One lock of a kind in the function, released on the line before each return and the end."""
+    calls, body = source.calls(function), source.body(function)
+    for lock in (call for call in calls if call.name in GUARDS and call.indent == "\t"):
+        releases = [c for c in calls if c.name == PAIRS[lock.name] and c.lock == lock.lock]
+        if len(re.findall(rf"\b{lock.name}\b", body)) != 1:
+            continue
+        if len(re.findall(rf"\b{PAIRS[lock.name]}\b", body)) != len(releases):
+            continue
+        ends = {
+            row
+            for row in range(lock.row + 1, function.end)
+            if source.lines[row].strip().startswith("return") or row == function.end - 1
+        }
+        last = source.lines[function.end - 2].strip()
+        if last.startswith("return"):
+            ends.discard(function.end - 1)
+        jumps = "goto" in "\n".join(source.lines[function.line - 1 : lock.row])
+        if jumps or {call.row + 1 for call in releases} != ends:
+            continue
+        gone = {call.row for call in releases}
+        lines = [line for row, line in enumerate(source.lines) if row not in gone]
+        lines[lock.row] = f"\tguard({GUARDS[lock.name]})({lock.lock});"
+        yield lines
+
+
+def to_helper(source: Source, function: Function) -> Iterator[list[str]]:
+    """Regions that name parameters only, and set nothing."""
+    kinds = dict(function.params)
+    for region in regions(source, function):
+        lock, release = region.lock, region.release
+        text = "\n".join((lock.args, *region.lines))
+        words = set(re.findall(r"\b[A-Za-z_]\w*\b", text))
+        given = [name for name in kinds if name in words]
+        if not given or words & (function.locals.keys() - kinds.keys()) or "=" in text:
+            continue
+        if "{" in text or lock.args != lock.lock:
+            continue
+        name = f"__locked_{function.name}"
+        new = [
+            f"static void {name}({', '.join(f'{kinds[own]} {own}' for own in given)})",
+            "{",
+            f"\t{lock.name}({lock.args});",
+            *region.lines,
+            f"\t{release.name}({release.args});",
+            "}",
+        ]
+        call = f"{lock.indent}{name}({', '.join(given)});"
+        start = function.line - 1
+        yield [
+            *source.lines[:start], *new, *source.lines[start : lock.row], call,
+            *source.lines[release.row + 1 :],
+        ]  # fmt: skip
+
+
+def to_wrapper(source: Source, function: Function) -> Iterator[list[str]]:
+    """Static functions that take a lock themselves."""
+    start, body = function.line - 1, source.body(function)
+    head = _HEAD.match(body)
+    if head is None or not any(f"{name}(" in body for name in PAIRS):
+        return
+    names = [_NAME.search(given.strip()) for given in head[3].split(",")]
+    if head[3].strip() == "void" or not all(names):
+        return
+    given = ", ".join(name[1] for name in names if name)
+    result = "" if "void" in head[1] else "return "
+    new = [
+        *body.replace(f"{head[2]}(", f"__plain_{head[2]}(", 1).split("\n"),
+        "",
+        f"static {head[1]}{head[2]}({' '.join(head[3].split())})",
+        "{",
+        f"\t{result}__plain_{head[2]}({given});",
+        "}",
+    ]
+    yield [*source.lines[:start], *new, *source.lines[function.end :]]
+
+
+KINDS: dict[str, Callable[[Source, Function], Iterator[list[str]]]] = {
+    "assert": to_assert,
+    "guard": to_guard,
+    "helper": to_helper,
+    "scoped": to_scoped,
+    "wrap": to_wrapper,
+}
+
+
+# ---- choosing, and judging ----
+
+
+def changes(
+    repository: Repository, tree: str, kinds: list[str], count: int, seed: int
+) -> Iterator[tuple[str, str, str, list[str]]]:
+    """(kind, path, function, lines) of *count* changes, in an order fixed by *seed*."""
+    chance = random.Random(seed)  # noqa: S311 - a reproducible choice, no secret
+    files = {
+        path: blob
+        for path, blob in sources(repository, tree).items()
+        if path.endswith(".c") and path.startswith(DIRECTORIES)
+    }
+    paths = sorted(files)
+    chance.shuffle(paths)
+    left = dict.fromkeys(kinds, count // len(kinds))
+    for path in paths:
+        raw = repository.read_blob(files[path])
+        if not any(word in raw for word in (b"_lock(", b"down_write(", b"down_read(")):
+            continue
+        source = Source(path, tuple(raw.decode("latin-1").split("\n")), lambda *_: "")
+        functions = [
+            function
+            for function in read_facts(raw, builtin().flow_names).functions
+            if function.flows and not function.macro and function.end - function.line < _MAX_LINES
+        ]
+        for kind in (kind for kind in kinds if left[kind] > 0):
+            some = [(f.name, lines) for f in functions for lines in KINDS[kind](source, f)]
+            if some:
+                left[kind] -= 1
+                yield kind, path, *chance.choice(some)
+        if not any(left.values()):
+            return
+
+
+def said(scratch: Scratch, tree: str, changed: str, path: str, settings: Settings) -> Iterator[str]:
+    """What is wrongly said to come or go, one way or the other."""
+    with Trees(scratch, settings) as opened:
+        views = opened.views(tree, [changed])
+        for way, pair in (("there", views), ("back", views[::-1])):
+            for claim in CLAIMS:
+                found = compare(pair, [path], claim)
+                if found.verdict not in QUIET:
+                    kinds = ", ".join(
+                        f"{h.state.value} {h.kind.value} {' -> '.join(h.classes)}"
+                        for h in found.hazards
+                    )
+                    yield f"{way}, {claim or 'no claim'}: {found.verdict.value}: {kinds}"
+
+
+def summary(results: list[Change]) -> str:
+    """A line a kind."""
+    groups: dict[str, list[Change]] = collections.defaultdict(list)
+    for result in results:
+        groups[result.kind].append(result)
+    out = ["kind        n  wrong"]
+    for kind, some in [*sorted(groups.items()), ("all", results)]:
+        out.append(f"{kind:8}{len(some):5}{sum(bool(r.said) for r in some):7}")
+    return "\n".join(out)
+
+
+def main() -> int:
+    """Run the bench; exit status 0."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--tree", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/reviewbot").expanduser())
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--kind", action="append", choices=sorted(KINDS))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    settings = Settings(options.cache, builtin())
+    results: list[Change] = []
+    with Repository.open(options.tree) as repository, Scratch(repository) as scratch:
+        tree = repository.tree_of(repository.resolve("HEAD"))
+        index = Index(scratch, tree)
+        kinds = options.kind or list(KINDS)
+        chosen = list(changes(repository, tree, kinds, options.count, options.seed))
+        for kind, path, function, lines in chosen:
+            changed = index.tree_with(path, "\n".join(lines))
+            wrong = tuple(said(scratch, tree, changed, path, settings))
+            results.append(Change(kind, path, function, wrong))
+            if not options.json:
+                print(f"{'-- ' if wrong else 'ok '}{kind:8}{path} {function}()", flush=True)
+                for line in wrong:
+                    print(f"        {line}", flush=True)
+    found = [asdict(result) for result in results]
+    print(json.dumps(found, indent=1) if options.json else "\n" + summary(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
