@@ -22,25 +22,23 @@ cancel   a work item is cancelled under the lock that its handler takes in its o
 
 from __future__ import annotations
 
-import argparse
 import collections
 import json
 import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 
+from bench.edits import PAIRS, Call, Index, Source, options_of, takers
 from reviewbot.errors import ReviewbotError
-from reviewbot.kernel import git
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.classes import Classifier
 from reviewbot.locking.compare import compare
 from reviewbot.locking.facts import Function
-from reviewbot.locking.index import Settings, sources
+from reviewbot.locking.index import Settings
 from reviewbot.locking.model import ChangeState, Comparison, HazardKind
 from reviewbot.locking.names import lock_expression
 from reviewbot.locking.primitives import builtin
@@ -48,23 +46,11 @@ from reviewbot.locking.reading import read_facts
 from reviewbot.locking.trees import Trees
 from reviewbot.locking.view import View
 
-DIRECTORIES = ("drivers/", "fs/", "net/", "sound/", "kernel/", "block/", "mm/", "virt/", "arch/")
-PAIRS = {
-    "mutex_lock": "mutex_unlock",
-    "spin_lock": "spin_unlock",
-    "spin_lock_irq": "spin_unlock_irq",
-    "spin_lock_bh": "spin_unlock_bh",
-    "spin_lock_irqsave": "spin_unlock_irqrestore",
-    "down_read": "up_read",
-    "down_write": "up_write",
-    "srcu_read_lock": "srcu_read_unlock",
-}
 WAITS = (
     "synchronize_rcu", "synchronize_net", "synchronize_srcu", "cancel_work_sync", "flush_work",
     "cancel_delayed_work_sync", "flush_workqueue", "destroy_workqueue", "mutex_lock",
     "timer_shutdown_sync", "wait_for_completion", "free_irq",
 )  # fmt: skip
-_LINE = re.compile(r"^(\t+)(?:\w+ = )?(\w+)\((.*)\);$")
 _MAX_LINES = 400
 _PER_FILE = 2
 
@@ -104,49 +90,6 @@ WANTED = {
     "wait": {HazardKind.SLEEP_IN_ATOMIC},
     "cancel": {HazardKind.FLUSH_CYCLE},
 }
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call that is a line of its own."""
-
-    row: int
-    """0-based, in the file."""
-    indent: str
-    name: str
-    args: str
-
-    @property
-    def lock(self) -> str:
-        """The lock argument, without the flags of the irqsave variants."""
-        return self.args.split(",")[0].strip()
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file being looked at, and how its locks are called."""
-
-    path: str
-    lines: tuple[str, ...]
-    classify: Callable[[str, Function], str]
-
-    def calls(self, function: Function) -> list[Call]:
-        """The calls that fill a line each, in a function."""
-        out: list[Call] = []
-        for row in range(function.line - 1, min(function.end, len(self.lines))):
-            match = _LINE.match(self.lines[row])
-            if match is not None and match[3].count("(") == match[3].count(")"):
-                out.append(Call(row, match[1], match[2], match[3]))
-        return out
-
-    def body(self, function: Function) -> str:
-        return "\n".join(self.lines[function.line - 1 : function.end])
-
-    def without(self, row: int) -> str:
-        return "\n".join((*self.lines[:row], *self.lines[row + 1 :]))
-
-    def with_lines(self, changed: dict[int, str]) -> str:
-        return "\n".join(changed.get(row, line) for row, line in enumerate(self.lines))
 
 
 # ---- where to cut ----
@@ -327,36 +270,25 @@ def mutants(
 ) -> list[Mutant]:
     """*count* mutants, as many of each kind as there are sites for, in an order fixed by *seed*."""
     chance = random.Random(seed)  # noqa: S311 - a reproducible choice, no secret
-    files = {
-        path: blob
-        for path, blob in sources(repository, tree).items()
-        if path.endswith(".c") and path.startswith(DIRECTORIES) and "/selftest" not in path
-    }
-    paths = sorted(files)
-    chance.shuffle(paths)
     share = {kind: count // len(KINDS) for kind in kinds}
     out: dict[str, list[Mutant]] = {kind: [] for kind in kinds}
-    for path in paths:
+    for path, text in takers(repository, tree, chance):
         open_ = [kind for kind in out if len(out[kind]) < share[kind]]
         if not open_:
             break
-        for mutant in _in_file(repository, view, path, files[path], open_, chance):
+        for mutant in _in_file(view, path, text, open_, chance):
             if len(out[mutant.kind]) < share[mutant.kind]:
                 out[mutant.kind].append(mutant)
     return [mutant for some in out.values() for mutant in some]
 
 
 def _in_file(
-    repository: Repository,
     view: View,
     path: str,
-    blob: str,
+    raw: bytes,
     kinds: list[str],
     chance: random.Random,
 ) -> list[Mutant]:
-    raw = repository.read_blob(blob)
-    if not any(word in raw for word in (b"_lock(", b"down_write(", b"down_read(")):
-        return []
     text = raw.decode("latin-1")
     classifier = Classifier(path, view.store)
     facts = read_facts(raw, builtin().flow_names)
@@ -407,27 +339,6 @@ def _told(comparison: Comparison, mutant: Mutant, state: ChangeState) -> bool:
     )
 
 
-class Index:
-    """Writes trees that differ from one tree in a single file."""
-
-    def __init__(self, scratch: Scratch, tree: str) -> None:
-        self._scratch = scratch
-        self._run("read-tree", tree)
-
-    def tree_with(self, path: str, text: str) -> str:
-        """The tree with *path* replaced."""
-        before = self._run("ls-files", "-s", "--", path).split()[:2]
-        blob = self._run("hash-object", "-w", "--stdin", data=text.encode("latin-1"))
-        self._run("update-index", "--cacheinfo", f"100644,{blob},{path}")
-        tree = self._run("write-tree")
-        self._run("update-index", "--cacheinfo", f"{before[0]},{before[1]},{path}")
-        return tree
-
-    def _run(self, *args: str, data: bytes = b"") -> str:
-        done = git.run(self._scratch.git_dir, list(args), data=data, index=self._scratch.index)
-        return done.stdout.decode().strip()
-
-
 def summary(results: list[Result]) -> str:
     """A line a kind, and what was missed."""
     out = ["kind        n  introduced  removed again"]
@@ -452,24 +363,14 @@ def summary(results: list[Result]) -> str:
 
 def main() -> int:
     """Run the bench; exit status 0."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--tree", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/reviewbot").expanduser())
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--kind", action="append", choices=sorted(KINDS))
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = options_of(__doc__, KINDS, 300)
     settings = Settings(options.cache, builtin())
     results: list[Result] = []
     with Repository.open(options.tree) as repository, Scratch(repository) as scratch:
         tree = repository.tree_of(repository.resolve("HEAD"))
         with Trees(repository, settings) as opened:
             (view,) = opened.views(tree, [])
-            kinds = options.kind or list(KINDS)
-            chosen = mutants(repository, view, tree, kinds, options.count, options.seed)
+            chosen = mutants(repository, view, tree, options.kind, options.count, options.seed)
         index = Index(scratch, tree)
         for mutant in chosen:
             try:

@@ -17,7 +17,6 @@ wrap     a static function calls itself by another name
 
 from __future__ import annotations
 
-import argparse
 import collections
 import json
 import random
@@ -25,13 +24,12 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from bench.mutants import DIRECTORIES, PAIRS, Call, Index, Source
+from bench.edits import PAIRS, Call, Index, Source, options_of, takers
 from reviewbot.kernel.repository import Repository, Scratch
 from reviewbot.locking.compare import compare
 from reviewbot.locking.facts import Function
-from reviewbot.locking.index import Settings, sources
+from reviewbot.locking.index import Settings
 from reviewbot.locking.model import Verdict
 from reviewbot.locking.primitives import builtin
 from reviewbot.locking.reading import read_facts
@@ -210,18 +208,8 @@ def changes(
 ) -> Iterator[tuple[str, str, str, list[str]]]:
     """(kind, path, function, lines) of *count* changes, in an order fixed by *seed*."""
     chance = random.Random(seed)  # noqa: S311 - a reproducible choice, no secret
-    files = {
-        path: blob
-        for path, blob in sources(repository, tree).items()
-        if path.endswith(".c") and path.startswith(DIRECTORIES)
-    }
-    paths = sorted(files)
-    chance.shuffle(paths)
     left = dict.fromkeys(kinds, count // len(kinds))
-    for path in paths:
-        raw = repository.read_blob(files[path])
-        if not any(word in raw for word in (b"_lock(", b"down_write(", b"down_read(")):
-            continue
+    for path, raw in takers(repository, tree, chance):
         source = Source(path, tuple(raw.decode("latin-1").split("\n")), lambda *_: "")
         functions = [
             function
@@ -265,23 +253,13 @@ def summary(results: list[Change]) -> str:
 
 def main() -> int:
     """Run the bench; exit status 0."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--tree", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/reviewbot").expanduser())
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--count", type=int, default=150)
-    parser.add_argument("--kind", action="append", choices=sorted(KINDS))
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = options_of(__doc__, KINDS, 150)
     settings = Settings(options.cache, builtin())
     results: list[Change] = []
     with Repository.open(options.tree) as repository, Scratch(repository) as scratch:
         tree = repository.tree_of(repository.resolve("HEAD"))
         index = Index(scratch, tree)
-        kinds = options.kind or list(KINDS)
-        chosen = list(changes(repository, tree, kinds, options.count, options.seed))
+        chosen = list(changes(repository, tree, options.kind, options.count, options.seed))
         for kind, path, function, lines in chosen:
             changed = index.tree_with(path, "\n".join(lines))
             wrong = tuple(said(scratch, tree, changed, path, settings))
