@@ -36,6 +36,7 @@ from reviewbot.locking.history import (
     History,
     SiteKey,
     SiteState,
+    neighbours,
     numbers,
     still_there,
     wiring,
@@ -299,7 +300,7 @@ def _overall(sites: Sequence[SiteState], views: Sequence[View]) -> ChangeState:
     for site in sites:
         where.setdefault(site.state, set()).add(site.key[0])
     removed = where.get(ChangeState.REMOVED, set())
-    around = removed.union(*(_neighbours(removed, view) for view in views))
+    around = removed.union(*(neighbours(removed, view) for view in views))
     new = [s for s in sites if s.state is ChangeState.INTRODUCED and s.key[0] not in around]
     if not all(_was_held_above(site.model, views[0]) for site in new):
         return ChangeState.INTRODUCED
@@ -314,17 +315,6 @@ def _was_held_above(finding: Finding, before: View) -> bool:
     file, name = finding.site
     own = [ref.id for ref in before.functions_in(file) if ref.name == name]
     return node in before.graph.held_into(np.array(own, np.int32))[0].tolist()
-
-
-def _neighbours(spots: Iterable[Spot], view: View) -> set[Spot]:
-    """Functions that call one of *spots*, or that they call."""
-    numbers = [
-        ref.id for file, name in spots for ref in view.functions_in(file) if ref.name == name
-    ]
-    own = np.array(numbers, np.int32)
-    around = {*view.graph.callers(own)[0].tolist(), *view.graph.callees(own)[1].tolist()}
-    refs = (view.function(number) for number in around)
-    return {(ref.file, ref.name) for ref in refs if ref is not None}
 
 
 def _remaining(

@@ -126,7 +126,23 @@ class History:
                 patch = self._turn(key, state)
                 state = SiteState(site, state.before, state.after, patch)
             out.append(state)
-        return [s for s in out if s.state is not ChangeState.REMOVED or _edge(s.model) not in kept]
+        gone = {s.key for s in out if s.state is ChangeState.REMOVED and _edge(s.model) in kept}
+        return [s for s in out if s.key not in gone and not self._is_split(s, out)]
+
+    def _is_split(self, site: SiteState, others: Iterable[SiteState]) -> bool:
+        """Whether a site came with its function, split off from that of another, or went so."""
+        spot = site.key[0]
+        gone = site.after is None
+        there, other = (self.first, self.last) if gone else (self.last, self.first)
+        if site.state is ChangeState.REMAINING or numbers(other.finder.view, {spot}):
+            return False
+        around = neighbours({spot}, there.finder.view)
+        return any(
+            each.key[0] in around - {spot}
+            and each.state is ChangeState.REMAINING
+            and _edge(each.model) == _edge(site.model)
+            for each in others
+        )
 
     def _is_no_news(self, site: SiteState) -> bool:
         """Whether a site has not really come or gone, or is one of a crowd that stays."""
@@ -212,6 +228,17 @@ def numbers(view: View, spots: set[Spot]) -> dict[Spot, list[int]]:
             if (path, ref.name) in spots:
                 out.setdefault((path, ref.name), []).append(ref.id)
     return out
+
+
+def neighbours(spots: Iterable[Spot], view: View) -> set[Spot]:
+    """Functions that call one of *spots*, or that they call."""
+    numbers = [
+        ref.id for file, name in spots for ref in view.functions_in(file) if ref.name == name
+    ]
+    own = np.array(numbers, np.int32)
+    around = {*view.graph.callers(own)[0].tolist(), *view.graph.callees(own)[1].tolist()}
+    refs = (view.function(number) for number in around)
+    return {(ref.file, ref.name) for ref in refs if ref is not None}
 
 
 def wiring(view: View, function: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

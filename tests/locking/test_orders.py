@@ -163,6 +163,46 @@ def test_a_site_in_a_function_that_is_split_has_moved(lab: Lab, claim: str) -> N
         assert not kinds(lab.review(before, after, claim=claim))
 
 
+TWICE = """
+@HELPER@
+void dev_stop(struct dev *d)
+{
+	mutex_lock(&first);
+	d->dead++;
+	take_it(d);
+	mutex_unlock(&first);
+@@
+}
+void dev_read(struct dev *d)
+{
+	mutex_lock(&second);
+	mutex_lock(&first);
+	mutex_unlock(&first);
+	mutex_unlock(&second);
+}
+static void take_it(struct dev *d)
+{
+	mutex_lock(&second);
+	mutex_unlock(&second);
+}
+"""
+REGION = "\tmutex_lock(&first);\n\ttake_it(d);\n\tmutex_unlock(&first);"
+HELPER = f"static void stop_more(struct dev *d)\n{{\n{REGION}\n}}\n"
+
+
+@pytest.mark.parametrize("claim", ["tidy up", "fix a deadlock"])
+def test_one_of_two_sites_that_is_split_off_has_moved(lab: Lab, claim: str) -> None:
+    """Where its function went to the same is done already: there is no site less."""
+    whole = one(TWICE.replace("@HELPER@", "").replace("@@", REGION))
+    split = one(TWICE.replace("@HELPER@", HELPER).replace("@@", "\tstop_more(d);"))
+    mended = one(TWICE.replace("@HELPER@", HELPER.replace("mutex_lock(&first)", "bare(d)")
+                               .replace("mutex_unlock(&first)", "bare(d)"))
+                 .replace("@@", "\tstop_more(d);"))  # fmt: skip
+    assert lab.review(whole, split, claim=claim).verdict in QUIET
+    assert lab.review(split, whole, claim=claim).verdict in QUIET
+    assert lab.review(split, mended, claim=claim).verdict is Verdict.PARTIALLY_REMOVED
+
+
 LAST = {
     "lock": "\tmutex_lock(&second);\n\tmutex_unlock(&second);",
     "sleep": "\tmsleep(1);",
