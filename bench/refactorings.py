@@ -8,9 +8,13 @@ the repository.  It is compared with the tree as it is, both ways, once as a ser
 says nothing of itself and once as one that says it mends a deadlock.  Whatever is said
 to come or to go is wrong.
 
+alias    a lock is taken and released by a pointer to it
 assert   what holds a lock asserts that it does, and prints something
+goto     a release and the return behind it move to a label at the end
 guard    a lock that is released right before each return becomes a guard()
 helper   what stands between a lock and its release moves to a function, with both
+invert   what follows an early return moves into the block of the opposite condition
+rename   a lock of the file has another name
 scoped   what stands between a lock and its release becomes a scoped_guard()
 wrap     a static function calls itself by another name
 """
@@ -45,6 +49,16 @@ GUARDS = {
     "down_write": "rwsem_write",
 }
 """The guards of linux/cleanup.h's users, by what they take."""
+TYPES = {
+    "mutex_lock": "struct mutex",
+    "spin_lock": "spinlock_t",
+    "spin_lock_irq": "spinlock_t",
+    "spin_lock_bh": "spinlock_t",
+    "spin_lock_irqsave": "spinlock_t",
+    "down_read": "struct rw_semaphore",
+    "down_write": "struct rw_semaphore",
+}
+"""What they take."""
 CLAIMS = ("", "fix a possible deadlock")
 QUIET = (Verdict.CLEAN, Verdict.NOT_REMOVED)
 _MAX_LINES = 300
@@ -52,6 +66,12 @@ _MAX_REGION = 40
 _LEAVES = re.compile(r"\b(?:return|goto|break|continue|case|default)\b|^\w+:|#", re.M)
 _HEAD = re.compile(r"static ((?:inline )?(?:void|int|bool) )(\w+)\(([^()]+)\)\s*\{")
 _NAME = re.compile(r"(\w+)$")
+_EARLY = re.compile(r"^\tif \((.+)\)\n\t\t(return[^;\n]*;)\n", re.M)
+_DECLARED = re.compile(
+    r"^static (?:(?:struct mutex|spinlock_t|struct rw_semaphore)\s+(\w+);"
+    r"|DEFINE_(?:MUTEX|SPINLOCK)\((\w+)\);)",
+    re.M,
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,18 @@ def _ends(call: Call, lock: Call) -> bool:
 
 
 # ---- what to change ----
+
+
+def to_alias(source: Source, function: Function) -> Iterator[list[str]]:
+    for region in regions(source, function):
+        lock, release = region.lock, region.release
+        pointer = f"{lock.indent}{TYPES[lock.name]} *own_lock = {lock.lock};"
+        taken = source.lines[lock.row].replace(lock.lock, "own_lock", 1)
+        given = source.lines[release.row].replace(lock.lock, "own_lock", 1)
+        yield [
+            *source.lines[: lock.row], pointer, taken, *region.lines, given,
+            *source.lines[release.row + 1 :],
+        ]  # fmt: skip
 
 
 def to_assert(source: Source, function: Function) -> Iterator[list[str]]:
@@ -140,6 +172,26 @@ def to_guard(source: Source, function: Function) -> Iterator[list[str]]:
         yield lines
 
 
+def to_goto(source: Source, function: Function) -> Iterator[list[str]]:
+    """Where a function that returns something releases a lock in a block of its own."""
+    start, end = function.line - 1, function.end - 1
+    if "own_" in source.body(function) or not source.lines[end - 1].startswith("\treturn "):
+        return
+    top = next((row for row in range(start, end) if source.lines[row] == "{"), end)
+    for call in source.calls(function):
+        given = re.fullmatch(r"\t\t+return (.+);", source.lines[call.row + 1])
+        if call.name not in PAIRS.values() or call.row < top or given is None:
+            continue
+        if not source.lines[call.row + 2].strip().startswith("}"):
+            continue
+        jump = [f"{call.indent}own_result = {given[1]};", f"{call.indent}goto own_out;"]
+        tail = ["own_out:", f"\t{call.name}({call.args});", "\treturn own_result;"]
+        yield [
+            *source.lines[: top + 1], "\tint own_result;", *source.lines[top + 1 : call.row], *jump,
+            *source.lines[call.row + 2 : end], *tail, *source.lines[end:],
+        ]  # fmt: skip
+
+
 def to_helper(source: Source, function: Function) -> Iterator[list[str]]:
     """Regions that name parameters only, and set nothing."""
     kinds = dict(function.params)
@@ -169,6 +221,29 @@ def to_helper(source: Source, function: Function) -> Iterator[list[str]]:
         ]  # fmt: skip
 
 
+def to_inverted(source: Source, function: Function) -> Iterator[list[str]]:
+    body = source.body(function)
+    for early in _EARLY.finditer(body):
+        rest = body[early.end() : body.rindex("}")]
+        if re.search(r"^(?:\w+:|#)|^\t(?:case|default)\b", rest, re.M):
+            continue
+        deeper = [f"\t{line}" if line else line for line in rest.rstrip("\n").split("\n")]
+        new = [
+            *body[: early.start()].split("\n")[:-1], f"\tif (!({early[1]})) {{", *deeper, "\t}",
+            f"\t{early[2]}", "}",
+        ]  # fmt: skip
+        yield [*source.lines[: function.line - 1], *new, *source.lines[function.end :]]
+
+
+def to_renamed(source: Source, function: Function) -> Iterator[list[str]]:
+    """Locks of file scope by a name that the file has for nothing else."""
+    text = "\n".join(source.lines)
+    taken = {call.lock.lstrip("&") for call in source.calls(function)}
+    for name in sorted({match[1] or match[2] for match in _DECLARED.finditer(text)} & taken):
+        if not re.search(rf"(?:\.|->|struct ){name}\b", text):
+            yield re.sub(rf"\b{name}\b", "own_lock", text).split("\n")
+
+
 def to_wrapper(source: Source, function: Function) -> Iterator[list[str]]:
     """Static functions that take a lock themselves."""
     start, body = function.line - 1, source.body(function)
@@ -192,9 +267,13 @@ def to_wrapper(source: Source, function: Function) -> Iterator[list[str]]:
 
 
 KINDS: dict[str, Callable[[Source, Function], Iterator[list[str]]]] = {
+    "alias": to_alias,
     "assert": to_assert,
+    "goto": to_goto,
     "guard": to_guard,
     "helper": to_helper,
+    "invert": to_inverted,
+    "rename": to_renamed,
     "scoped": to_scoped,
     "wrap": to_wrapper,
 }
