@@ -105,13 +105,17 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
     drops: tuple[str, ...] = ()
     """Locks of the caller's that are given back for a while, as a wait for them does."""
     queues: tuple[Queued, ...] = ()
+    runs: tuple[str, ...] = ()
+    """Members that a macro calls and its user names (:mod:`reviewbot.locking.composed`)."""
 
     @property
     def concerns_callers(self) -> bool:
         """Whether a caller has to be walked: it holds other locks after the call than before,
-        or meanwhile, or what it hands over is queued or waited for."""
+        or meanwhile, or what it hands over is queued, waited for or called."""
         waits = any(touch.what for touch in self.touches)
-        return bool(self.acquires or self.releases or self.drops or self.queues or waits)
+        return bool(
+            self.acquires or self.releases or self.drops or self.queues or self.runs or waits
+        )
 
     def __bool__(self) -> bool:
         return bool(
@@ -122,6 +126,7 @@ class Effects(msgspec.Struct, frozen=True, array_like=True):
             or self.doubts
             or self.drops
             or self.queues
+            or self.runs
         )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reviewbot.locking.classes import Classifier
+from reviewbot.locking.composed import member
 from reviewbot.locking.facts import FileFacts, Function
 from reviewbot.locking.flow import Effects, Held, Point, Walk, lock_expression, substitute, walk
 from reviewbot.locking.imbalance import Imbalance, imbalances
@@ -417,6 +418,14 @@ class _FileLinker:
                 )  # fmt: skip
                 yield action, frozenset(gone - {""})
 
+    def _composed(self, function: Function, point: Point) -> Iterable[Target]:
+        """The members that the arguments of a macro say it calls."""
+        effects = self._lookup(point.name)
+        for run in effects.runs if effects is not None else ():
+            owner = member(run, point.args, function, self._names.classifier)
+            if owner:
+                yield OPS + owner
+
     def _targets(self, function: Function, point: Point) -> tuple[Target, ...]:
         name = point.name
         targets: list[Target] = []
@@ -429,6 +438,7 @@ class _FileLinker:
                 targets.append(OPS + owner)
         else:
             targets.extend(self._names.callees(name))
+            targets.extend(self._composed(function, point))
         if _CALLBACK_TAKER.search(name):
             for argument in point.args:
                 if _SIMPLE.match(argument) and argument not in function.locals:

@@ -23,6 +23,8 @@ _IS_VALUE = re.compile(
     rb"(?!do\b|for\b|while\b|if\b|switch\b|return\b|goto\b)(?:\w+\s*\(|\(|!)[^;]*$|\(\{"
 )
 _OPENS_STATEMENT = re.compile(rb"\s*(?:for|while|if|switch)\s*\(")
+_CALLED_MEMBER = re.compile(rb"(?:->|\.)[ \t]*+(\w++)[ \t]*+\(")
+_VARIADIC = re.compile(rb",\s*##")
 _GENERIC = re.compile(rb"\b_Generic\s*\(")
 _FINDS_OBJECT = re.compile(
     rb"\(*\s*(?:container_of(?:_const)?\s*\([^,]*,\s*(struct\s+\w+)\s*,"
@@ -57,17 +59,18 @@ def macro_function(
     clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str]
 ) -> Function:
     """A function-like macro, read as a function with untyped parameters."""
-    calls, _ = calls_in(_macro_body(clean, macro))
+    body = _macro_body(clean, macro)
+    calls, _ = calls_in(body)
     names = {call.decode("latin-1") for call in calls} - {macro.name}  # no macro expands itself
     flow = BodyFlow(params=tuple((name, "") for name in macro.params))
-    if worth_a_flow(names, vocabulary):
+    if worth_a_flow(names, vocabulary) or _calls_what_it_is_given(body, macro.params):
         flow = flow_of_macro(clean, macro, lines)
     return Function(
         name=macro.name,
         static=True,
         line=lines.at(macro.body),
         end=lines.at(macro.end),
-        returns=_macro_type(_macro_body(clean, macro)),
+        returns=_macro_type(body),
         macro=True,
         params=flow.params,
         calls=" ".join(sorted(names)),
@@ -80,6 +83,13 @@ def macro_function(
         locals=dict(flow.locals),
         opaque=flow.opaque,
     )
+
+
+def _calls_what_it_is_given(body: bytes, params: tuple[str, ...]) -> bool:
+    """Whether a macro calls a member of a struct that one of its parameters names."""
+    if b"->" not in body:
+        return False
+    return any(name.decode("latin-1") in params for name in _CALLED_MEMBER.findall(body))
 
 
 def flow_of_macro(clean: bytes, macro: Macro, lines: Lines) -> BodyFlow:
@@ -96,7 +106,10 @@ def flow_of_macro(clean: bytes, macro: Macro, lines: Lines) -> BodyFlow:
 
 
 def _macro_body(clean: bytes, macro: Macro) -> bytes:
-    return _without_choices(clean[macro.body : macro.end].replace(b"\\\n", b" \n"))
+    body = clean[macro.body : macro.end].replace(b"\\\n", b" \n")
+    if b"##" in body:
+        body = _VARIADIC.sub(lambda m: m[0][:-2], body)
+    return _without_choices(body)
 
 
 def _without_choices(body: bytes) -> bytes:

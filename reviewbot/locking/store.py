@@ -28,7 +28,7 @@ from reviewbot.locking.graph import Arrays, Table
 from reviewbot.locking.linked import LinkedFunction, Queue, Queueing, Registration
 from reviewbot.locking.symbols import FunctionRef, MemorySymbols, StructRef, VariableRef, is_shared
 
-FORMAT = 14
+FORMAT = 15
 """Of the files in a store."""
 
 _TABLES = (

@@ -22,6 +22,7 @@ import msgspec
 from reviewbot.locking import known as knowledge
 from reviewbot.locking.body import VOID
 from reviewbot.locking.classes import UNKNOWN, Place
+from reviewbot.locking.composed import composed
 from reviewbot.locking.effects import (
     ANY,
     SIGNS,
@@ -122,6 +123,7 @@ def summarize(
         found.results,
         tuple(sorted(_dropped(walk, place_of)))[:MAX_EFFECTS],
         tuple(dict.fromkeys(_queued(function, walk, place_of, primitives)))[:MAX_EFFECTS],
+        tuple(dict.fromkeys(composed(function, lookup)))[:MAX_EFFECTS],
     )
     return effects if effects else None
 
