@@ -27,7 +27,9 @@ _FIELD = re.compile(
     rb"\s*([\s*]*)(.*)$",
     re.S,
 )
-_DECLARATOR = re.compile(rb"([\s*]*)\b(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::[^,]*)?$", re.S)
+_DECLARATOR = re.compile(
+    rb"((?:[\s*]|\bconst\b)*+)\b(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::[^,]*)?$", re.S
+)
 _VARIABLE = re.compile(
     rb"\n((?:(?:static|extern|const|volatile)[ \t]++)*+)((?:struct|union)\s+\w+|\w+_t)\s++"
     rb"(?:const\s++)?((?:[\w*,\s]|\[[^\]\n]*\]){1,400}+)(?:=(?!=)|;)"

@@ -33,7 +33,7 @@ struct kvm {
 	struct mutex slots_lock, other_lock;	/* two of one type */
 	struct mm_struct *mm;
 	struct kvm_io_bus *buses[KVM_NR_BUSES];
-	const struct kvm_ops *ops, **table;
+	const struct kvm_ops *ops, **table, *const fixed, * const *fixed_table;
 	union kvm_u { int a; } u;
 	unsigned long flags;
 	int users:4;
@@ -52,6 +52,8 @@ struct kvm {
         "buses": "struct kvm_io_bus*",
         "ops": "struct kvm_ops*",
         "table": "struct kvm_ops**",
+        "fixed": "struct kvm_ops*",
+        "fixed_table": "struct kvm_ops**",
         "u": "struct kvm_u",
         "destroy": "()",
         "pick": "()",
