@@ -99,9 +99,13 @@ class Recursions(Beliefs):
         lock that is a variable is the same wherever a callback of its own file takes it;
         another file's callback that calls back into this one would lock up on its first run,
         so that takes somebody who speaks of it.  A fault on user memory comes back to the
-        file system whose file is mapped there.
+        file system whose file is mapped there.  A function that comes back to itself asks
+        the next object in a row, as a video pipeline is started: else there were no end to it.
         """
         variable = not leg.held.startswith("struct ")
+        way = (leg.holder, *leg.calls)
+        if not variable and len(set(way)) < len(way):
+            return False
         if (leg.function < 0 and not variable) or self.cost(leg) > self.limits.back:
             return False
         actor = self.view.function(leg.path[-1]) if leg.path else None

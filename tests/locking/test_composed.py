@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from reviewbot.locking.linked import OPS
-from reviewbot.locking.model import HazardKind
+from reviewbot.locking.model import HazardKind, Verdict
 from tests.locking.scenario import one
 from tests.locking.support import Kernel, Lab, removed
 
@@ -136,3 +136,28 @@ int host_open(struct cam *c)
     after = one(text.replace("@@", f"{unlock}\n\t{call}"))
     hazard = removed(lab.review(before, after), HazardKind.RECURSIVE_LOCK)
     assert hazard.classes == ("struct cam.lock",)
+
+
+@pytest.mark.parametrize("call", ["cam_call(c->next, video, start, 1)", "start_next(c)"])
+def test_a_member_that_asks_the_next_object_for_the_same_takes_another_lock(
+    lab: Lab, call: str
+) -> None:
+    text = f"""{CAM}{DECLARED}
+static void start_next(struct cam *c)
+{{
+	c->next->ops->video->start(c->next, 1);
+}}
+static int imx_start(struct cam *c, int on)
+{{
+	mutex_lock(&c->lock);
+	@@
+	return 0;
+}}
+static const struct cam_video_ops imx_video_ops = {{
+	.start = imx_start,
+}};
+"""
+    unlock = "mutex_unlock(&c->lock);"
+    outside = one(text.replace("@@", f"{unlock}\n\t{call};"))
+    inside = one(text.replace("@@", f"{call};\n\t{unlock}"))
+    assert lab.review(outside, inside).verdict is Verdict.CLEAN
