@@ -19,7 +19,7 @@ from reviewbot.locking.body import Flow, Local
 from reviewbot.locking.declarations import Definer, Initialiser, Struct, Variable
 from reviewbot.locking.pointers import Handed
 
-VERSION = 13
+VERSION = 14
 """Of the meaning and form of facts; a cache of another version is not read."""
 _LOCK_WORD = re.compile(
     r"(?:^|_)(?:try|un|raw_?|spin|read_|write_)?lock(?:ed)?(?:_|$)|mutex|_acquire$|_release$|^(?:scoped_(?:cond_)?)?guard$"

@@ -14,6 +14,7 @@ from reviewbot.locking.declarations import spell_type
 from reviewbot.locking.expressions import split_arguments
 from reviewbot.locking.facts import Function, worth_a_flow
 from reviewbot.locking.mentions import calls_in, top_level_commas
+from reviewbot.locking.pointers import handed_on, pointers_named
 from reviewbot.locking.source import Lines, Macro, matching_paren
 
 _MAX_MACRO = 4000
@@ -63,6 +64,7 @@ def macro_function(
     calls, _ = calls_in(body)
     names = {call.decode("latin-1") for call in calls} - {macro.name}  # no macro expands itself
     flow = BodyFlow(params=tuple((name, "") for name in macro.params))
+    own = pointers_named(macro.params)
     if worth_a_flow(names, vocabulary) or _calls_what_it_is_given(body, macro.params):
         flow = flow_of_macro(clean, macro, lines)
     return Function(
@@ -77,7 +79,7 @@ def macro_function(
         refs="",
         indirect=(),
         sets=(),
-        hands=(),
+        hands=tuple(handed_on(body, (), own)) if own else (),
         annotations=(),
         flows=flow.flows,
         locals=dict(flow.locals),

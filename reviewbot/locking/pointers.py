@@ -40,6 +40,8 @@ MAX_CALL = 400
 """Bytes before an argument in which its call begins."""
 _ARGUMENT = re.compile(rb"[,(][ \t\n]*+&?([A-Za-z_]\w*+)[ \t\n]*+(?=[,)])")
 _POINTER_TYPE = re.compile(r"(?<!\w )\b\w*(?:fn|func|function|cb|callback|handler|hook)(?:_t)?$")
+_POINTER_NAME = re.compile(r"(?:^|_)(?:fn|func|function|cb|callback|handler|hook)$")
+"""Parameters of macros, which have no type."""
 _CALLED_BACK = re.compile(
     r"(?:cb|callback|fn|func|function|handler|hook|complete|completion|done|end_io|notify|recv|call)$"
 )
@@ -67,6 +69,15 @@ def pointers_among(params: Sequence[tuple[str, str]]) -> dict[bytes, str]:
         name.encode("latin-1"): f"${place}"
         for place, (name, kind) in enumerate(params)
         if name and (kind == "()" or _POINTER_TYPE.search(kind))
+    }
+
+
+def pointers_named(params: Sequence[str]) -> dict[bytes, str]:
+    """Parameters of a macro that are named like pointers to functions, each with its ``$n``."""
+    return {
+        name.encode("latin-1"): f"${place}"
+        for place, name in enumerate(params)
+        if _POINTER_NAME.search(name)
     }
 
 

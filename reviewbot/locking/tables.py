@@ -85,8 +85,7 @@ class Tables:
                 yield member, argument(member, handed.position)
         elif handed.callee not in self.names.primitives:
             for ref in resolve_function(handed.callee, self.names.file, self.names.symbols):
-                if not ref.macro:
-                    yield ref.name, argument_node(ref, ref.file, handed.position)
+                yield ref.name, argument_node(ref, ref.file, handed.position)
 
     def _owner(self, tag: str, field: str) -> str:
         local = {"_": Local(f"{tag}*", -1, "")}

@@ -262,6 +262,61 @@ int look_at_all(struct table *t)
     assert set(hazard.classes) == {"struct table.lock", "struct entry.lock"}
 
 
+def test_a_macro_may_hand_on_what_it_is_given(lab: Lab) -> None:
+    """What its maker keeps is called with the lock of the object held."""
+    header = """
+struct link {
+	struct mutex lock;
+	int (*handler)(struct link *link);
+};
+#define make_link(handler, flags) __make_link(handler, flags, MODULE_NAME)
+"""
+    maker = """
+struct link *__make_link(int (*handler)(struct link *link), int flags, const char *name)
+{
+	struct link *link = allocate(name, flags);
+
+	link->handler = handler;
+	return link;
+}
+static void link_event(struct link *link)
+{
+	mutex_lock(&link->lock);
+	link->handler(link);
+	mutex_unlock(&link->lock);
+}
+"""
+    user = """
+static DEFINE_MUTEX(ports);
+static int port_event(struct link *link)
+{
+@@
+	return 0;
+}
+struct link *port_open(void)
+{
+	return make_link(port_event, 0);
+}
+void port_close(struct link *link)
+{
+	mutex_lock(&ports);
+	mutex_lock(&link->lock);
+	mutex_unlock(&link->lock);
+	mutex_unlock(&ports);
+}
+"""
+    before, after = (
+        {
+            "include/linux/link.h": header,
+            "lib/link.c": maker,
+            "lib/port.c": user.replace("@@", body),
+        }
+        for body in ("\tmutex_lock(&ports);\n\tmutex_unlock(&ports);", "\tnote(link);")
+    )
+    hazard = removed(lab.review(before, after, claim=CLAIM), HazardKind.LOCK_ORDER_INVERSION)
+    assert set(hazard.classes) == {"lib/port.c:ports", "struct link.lock"}
+
+
 @pytest.mark.parametrize(
     ("probe", "found"), [(("enable",), True), (("enable", "irq_safe"), False), ((), False)]
 )
