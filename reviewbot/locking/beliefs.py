@@ -16,7 +16,7 @@ from reviewbot.locking.instances import is_pointed_to, named_at
 from reviewbot.locking.legs import Leg
 from reviewbot.locking.linked import OPS, POINTER
 from reviewbot.locking.places import directory_of, machine_of, related
-from reviewbot.locking.primitives import BIT, LOCAL, SIGNALS, builtin
+from reviewbot.locking.primitives import BIT, FREEZE, LOCAL, SIGNALS, builtin
 from reviewbot.locking.rows import BLOCKS, CONTEXT, READ
 from reviewbot.locking.ways import Ways
 
@@ -142,13 +142,14 @@ class Beliefs(Ways):
         """Whether an order between kinds of lock that know none is broken.
 
         Semaphores are signals as often as locks, wound/wait mutexes back off, and nobody
-        waits for the lock of another processor.  Folios of all file systems are of one class:
-        an order with one is believed only in one subsystem, and if somebody speaks of it.
+        waits for the lock of another processor.  Folios of all file systems are of one class,
+        and so is what keeps these from being frozen: an order with one is believed only in
+        one subsystem, and if somebody speaks of it.
         """
         between = {self.kind_of(leg), self.kind_of(closing)}
         if LOCAL in between:
             return False
-        if BIT in between:
+        if not between.isdisjoint({BIT, FREEZE}):
             places = (directory_of(self.spot(way.holder)[0]) for way in (leg, closing))
             if not self.limits.asked or not related(*places):
                 return False
@@ -215,6 +216,8 @@ class Beliefs(Ways):
 
     def _is_fair(self, name: str, kind: str) -> bool:
         """Whether a lock has writers, and its readers queue behind them."""
+        if kind == FREEZE:
+            return True  # freeze_super(), which takes them by number
         node = self.view.node(name)
         if kind not in _FAIR or node is None:
             return False

@@ -45,14 +45,16 @@ NONE = -1
 
 BIT = "bit-lock"
 """The kind of lock that is a bit of what it locks: a folio, a buffer."""
+FREEZE = "freeze-protection"
+"""What keeps a file system from being frozen: a percpu rwsem that its writers take to read."""
 SIGNALS = frozenset({"semaphore", BIT})
 """Kinds of lock that others than their owner may give back."""
-SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "ww-mutex"}) | SIGNALS
+SLEEPING = frozenset({"mutex", "rwsem", "percpu-rwsem", "ww-mutex", FREEZE}) | SIGNALS
 """Kinds of lock whose blocking acquisition may sleep."""
 KINDS = (
     "mutex", "rwsem", "percpu-rwsem", "semaphore", "ww-mutex", "bit-lock", "spinlock",
     "raw-spinlock", "hwspinlock", "raw-hwspinlock", "local-lock", "rwlock", "srcu", "rcu",
-    "irq-off", "bh-off", "preempt-off",
+    "irq-off", "bh-off", "preempt-off", "freeze-protection",
 )  # fmt: skip
 READERS = frozenset({"srcu", "rcu"})
 """Read-side critical sections: entering waits for nobody, a grace period waits for the exit."""

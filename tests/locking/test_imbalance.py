@@ -224,6 +224,44 @@ def test_an_order_with_a_folio_is_believed_if_somebody_speaks_of_it(lab: Lab) ->
     assert set(hazard.classes) == {"struct folio.lock", "drivers/dev/core.c:table"}
 
 
+MOUNT = """
+int set_label(struct file *file, int value)
+{
+	int err = mnt_want_write_file(file);
+
+	if (err)
+		return err;
+	if (value > 3) {
+@@		return -EINVAL;
+	}
+	write(file, value);
+	mnt_drop_write_file(file);
+	return 0;
+}
+"""
+
+
+def test_freeze_protection_is_given_back(lab: Lab) -> None:
+    before, after = (
+        one(MOUNT.replace("@@", line)) for line in ("", "\t\tmnt_drop_write_file(file);\n")
+    )
+    hazard = removed(lab.review(before, after), HazardKind.LOCK_IMBALANCE)
+    assert hazard.classes == ("sb_writers",)
+
+
+def test_an_order_with_freeze_protection_is_believed_if_somebody_speaks_of_it(lab: Lab) -> None:
+    freeze = "\tsb_start_intwrite(sb);\n", "\tsb_end_intwrite(sb);\n"
+    locked = "\tmutex_lock(&table);\n", "\tmutex_unlock(&table);\n"
+    text = "static DEFINE_MUTEX(table);\nvoid %s(struct super_block *sb)\n{\n%s}\n"
+    change = text % ("change", freeze[0] + "".join(locked) + freeze[1])
+    before, after = (
+        one(change + (text % ("start", body)).partition("\n")[2])
+        for body in (locked[0] + "".join(freeze) + locked[1], "".join(locked + freeze))
+    )
+    hazard = removed_if_asked(lab, before, after, HazardKind.LOCK_ORDER_INVERSION)
+    assert set(hazard.classes) == {"sb_internal", "drivers/dev/core.c:table"}
+
+
 def test_a_function_may_leave_a_lock_to_its_callers(lab: Lab) -> None:
     caller = "\treturn truncate(d);\n"
     kept = "\tint err = truncate(d);\n\n\tif (!err)\n\t\tmutex_unlock(&d->lock);\n\treturn err;\n"
