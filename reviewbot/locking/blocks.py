@@ -66,6 +66,10 @@ class Local(msgspec.Struct, frozen=True, array_like=True):
     """The expression a local pointer is set to, if that happens exactly once."""
 
 
+USER = "$"
+"""Stands among the locals of a macro: names that are not known there are those of its user."""
+
+
 class Flow(msgspec.Struct, frozen=True, array_like=True):
     """One way through the preprocessor: blocks, the first is the entry."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from reviewbot.locking.blocks import USER
 from reviewbot.locking.body import Local
 from reviewbot.locking.facts import Function
 from reviewbot.locking.symbols import (
@@ -106,7 +107,9 @@ class Classifier:
             return self._typed(kind, path, "")
         local = locals_.get(root)
         if local is None:
-            return self._global(root, path)
+            found = self._global(root, path)
+            own = found is not UNKNOWN or USER not in locals_
+            return found if own else Place("", f"${expression}", "")
         param = f"${local.param}{expression[len(root) :]}" if local.param >= 0 else ""
         if not path:
             if local.param >= 0:

@@ -9,10 +9,11 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import NamedTuple
 
+from reviewbot.locking.blocks import USER
 from reviewbot.locking.body import Flow, Local, read_body
 from reviewbot.locking.declarations import spell_type
 from reviewbot.locking.expressions import split_arguments
-from reviewbot.locking.facts import Function, worth_a_flow
+from reviewbot.locking.facts import Function, speaks_of_locks, worth_a_flow
 from reviewbot.locking.mentions import calls_in, top_level_commas
 from reviewbot.locking.pointers import handed_on, pointers_named
 from reviewbot.locking.source import Lines, Macro, matching_paren
@@ -26,6 +27,9 @@ _IS_VALUE = re.compile(
 _OPENS_STATEMENT = re.compile(rb"\s*(?:for|while|if|switch)\s*\(")
 _CALLED_MEMBER = re.compile(rb"(?:->|\.)[ \t]*+(\w++)[ \t]*+\(")
 _VARIADIC = re.compile(rb",\s*##")
+_STATEMENT = re.compile(rb"\s*(?:do\b|\(\{|\{)")
+_PASTED = re.compile(rb"\w+(?:\s*##\s*\w+)+")
+_QUOTED = re.compile(rb"#\s*[A-Za-z_]\w*")
 _GENERIC = re.compile(rb"\b_Generic\s*\(")
 _FINDS_OBJECT = re.compile(
     rb"\(*\s*(?:container_of(?:_const)?\s*\([^,]*,\s*(struct\s+\w+)\s*,"
@@ -56,16 +60,32 @@ def callers_among(clean: bytes, macros: Iterable[Macro]) -> Iterator[Macro]:
     return (macro for macro in macros if _MACRO_CALL.search(clean, macro.body, macro.end))
 
 
-def macro_function(
-    clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str]
+def macro_functions(
+    clean: bytes, macros: Iterable[Macro], lines: Lines, vocabulary: AbstractSet[str]
+) -> Iterator[Function]:
+    """The macros that may call something; who uses one above that has a flow has one, too."""
+    worth: set[str] = set()
+    for macro in callers_among(clean, macros):
+        function = _macro_function(clean, macro, lines, vocabulary, worth)
+        if function.flows:
+            worth.add(macro.name)
+        yield function
+
+
+def _macro_function(
+    clean: bytes, macro: Macro, lines: Lines, vocabulary: AbstractSet[str], worth: AbstractSet[str]
 ) -> Function:
-    """A function-like macro, read as a function with untyped parameters."""
+    """A function-like macro, read as a function with untyped parameters.
+
+    *worth* names the macros above that have a flow.
+    """
     body = _macro_body(clean, macro)
     calls, _ = calls_in(body)
     names = {call.decode("latin-1") for call in calls} - {macro.name}  # no macro expands itself
     flow = BodyFlow(params=tuple((name, "") for name in macro.params))
     own = pointers_named(macro.params)
-    if worth_a_flow(names, vocabulary) or _calls_what_it_is_given(body, macro.params):
+    speaks = worth_a_flow(names, vocabulary) or not names.isdisjoint(worth)
+    if speaks or _calls_what_it_is_given(body, macro.params):
         flow = flow_of_macro(clean, macro, lines)
     return Function(
         name=macro.name,
@@ -96,7 +116,7 @@ def _calls_what_it_is_given(body: bytes, params: tuple[str, ...]) -> bool:
 
 def flow_of_macro(clean: bytes, macro: Macro, lines: Lines) -> BodyFlow:
     params = tuple((name, "") for name in macro.params)
-    body_text = _macro_body(clean, macro)
+    body_text = _without_pastes(_macro_body(clean, macro))
     if len(body_text) >= _MAX_MACRO or b"#" in body_text or _is_open_ended(body_text):
         return BodyFlow(params, opaque=True)  # what it does depends on its use
     expression = body_text.strip()
@@ -104,7 +124,8 @@ def flow_of_macro(clean: bytes, macro: Macro, lines: Lines) -> BodyFlow:
     end = b" }" if expression.endswith((b";", b"}")) else b"; }"
     text = b"{ " + value + expression + end
     body = read_body(text, lines.at(macro.body), params)
-    return BodyFlow(params, body.flows, body.locals, not body.flows)
+    locals_ = {**body.locals, USER: Local("", -1, "")}
+    return BodyFlow(params, body.flows, locals_, not body.flows)
 
 
 def _macro_body(clean: bytes, macro: Macro) -> bytes:
@@ -112,6 +133,15 @@ def _macro_body(clean: bytes, macro: Macro) -> bytes:
     if b"##" in body:
         body = _VARIADIC.sub(lambda m: m[0][:-2], body)
     return _without_choices(body)
+
+
+def _without_pastes(body: bytes) -> bytes:
+    """A statement in which ``a ## b`` is some name, unless that is a lock's, and ``#a`` a text."""
+    if b"#" not in body or _STATEMENT.match(body) is None:
+        return body
+    if any(speaks_of_locks(pasted.decode("latin-1")) for pasted in _PASTED.findall(body)):
+        return body
+    return _QUOTED.sub(b'""', _PASTED.sub(b"pasted", body))
 
 
 def _without_choices(body: bytes) -> bytes:

@@ -77,9 +77,14 @@ def _balanced(text: str) -> bool:
 
 
 def substitute(lock: str, args: tuple[str, ...], locals_: Mapping[str, Local]) -> str:
-    """A callee's ``$n…`` in terms of the caller's arguments; empty if it cannot be said."""
+    """A callee's ``$n…`` in terms of the caller's arguments; empty if it cannot be said.
+
+    What a macro calls ``$name…`` is the caller's own.
+    """
     if not lock.startswith("$"):
         return lock
+    if not lock[1:2].isdigit():
+        return lock_expression(lock[1:], locals_)
     digits = re.match(r"\$(\d+)", lock)
     if digits is None or int(digits[1]) >= len(args):
         return ""

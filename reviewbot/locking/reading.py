@@ -32,7 +32,7 @@ from reviewbot.locking.macros import (
     callers_among,
     flow_of_macro,
     guards,
-    macro_function,
+    macro_functions,
 )
 from reviewbot.locking.mentions import calls_in, declared_types, parameters
 from reviewbot.locking.pasted import Pasted, pasted
@@ -95,8 +95,7 @@ def read_facts(text: bytes, vocabulary: AbstractSet[str]) -> FileFacts:
     texts = [without_attributes(part.code) for part in parts]
     plain = b"\n".join(texts)
     outside = b"\n".join(_outside(text, part.cuts) for text, part in zip(texts, parts, strict=True))
-    for macro in callers_among(clean, macros):
-        functions.append(macro_function(clean, macro, lines, vocabulary))
+    functions.extend(macro_functions(clean, macros, lines, vocabulary))
     functions.extend(guards(code, lines))
     structs, typedefs, with_body = aggregates(outside)
     found = (*with_body, *variables(outside))
