@@ -28,11 +28,11 @@ _FIELD = re.compile(
     re.S,
 )
 _DECLARATOR = re.compile(
-    rb"((?:[\s*]|\bconst\b)*+)\b(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::[^,]*)?$", re.S
+    rb"((?>(?:[\s*]|\bconst\b)*))\b(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::[^,]*)?$", re.S
 )
 _VARIABLE = re.compile(
-    rb"\n((?:(?:static|extern|const|volatile)[ \t]++)*+)((?:struct|union)\s+\w+|\w+_t)\s++"
-    rb"(?:const\s++)?((?:[\w*,\s]|\[[^\]\n]*\]){1,400}+)(?:=(?!=)|;)"
+    rb"\n((?>(?:(?:static|extern|const|volatile)[ \t]++)*))((?:struct|union)\s+\w+|\w+_t)\s++"
+    rb"(?:const\s++)?((?>(?:[\w*,\s]|\[[^\]\n]*\]){1,400}))(?:=(?!=)|;)"
 )
 _INITIALISER = re.compile(
     rb"s(?<!\ws)truct\s+(\w+)\s+(\w+)\s*(?:\[[^\]]*\]\s*)*=\s*(?:\([^)]*\)\s*)?\{"
@@ -44,7 +44,7 @@ _DESIGNATED = re.compile(
 _DEFINER = re.compile(
     rb"\n[ \t]*+(static[ \t]++|extern[ \t]++)?"
     rb"((?:DEFINE|DECLARE)_\w++|\w*NOTIFIER_HEAD|\w*ATTR(?:_\w++)?)[ \t]*+"
-    rb"\(([^;{}()]*+(?:\([^()]*+\)[^;{}()]*+)*+)\)"
+    rb"\(([^;{}()]*+(?:\([^()]*+\)[^;{}()]*+)*)\)"
 )
 
 _PLAIN = frozenset(

@@ -15,7 +15,7 @@ from reviewbot.locking.declarations import spell_type
 # any word.  A field's name is no callee.
 _CALL_REVERSED = re.compile(rb"\([ \t]*+(\w*+)(?<=[A-Za-z_])(?![ \t]*+(?:\.|>-))")
 _THROUGH_STRUCT = re.compile(rb"(?:->|\.)[ \t]*+([A-Za-z_]\w*+)[ \t]*+\(")
-_THROUGH_PARENTHESES = re.compile(rb"\(\*?([A-Za-z_]\w*+(?:(?:->|\.)\w++)++)\)[ \t]*+\(")
+_THROUGH_PARENTHESES = re.compile(rb"\(\*?([A-Za-z_]\w*+(?:(?:->|\.)\w++)+)\)[ \t]*+\(")
 _CHAIN_BEFORE = re.compile(rb"[A-Za-z_][\w\].\[>\s-]*$")
 _EXPRESSION_END = re.compile(rb"[A-Za-z_]\w*(?:\[[^\]]*\]|\s*(?:->|\.)\s*\w+)*\s*$")
 _KEYWORDS = frozenset(

@@ -26,7 +26,7 @@ MAX_WRITTEN = 1 << 23
 """Bytes that are written out for a file."""
 _DEFINES = re.compile(rb"\)[^;{}()]*\\\n\{")
 _PASTE = re.compile(rb"[ \t]*##[ \t]*")
-_USE = re.compile(rb"\n([A-Za-z_]\w*+)[ \t]*+\(((?:[^(){};]|\([^(){};]*\))*+)\)")
+_USE = re.compile(rb"\n([A-Za-z_]\w*+)[ \t]*+\(([^(){};]*+(?:\([^(){};]*+\)[^(){};]*+)*)\)")
 
 
 class Pasted(NamedTuple):

@@ -46,7 +46,7 @@ _CALLED_BACK = re.compile(
     r"(?:cb|callback|fn|func|function|handler|hook|complete|completion|done|end_io|notify|recv|call)$"
 )
 """Names of members that are worth a search for what they are set to."""
-_CALLEE = re.compile(rb"(?<![\w>.\]])([A-Za-z_]\w*+(?:(?:->|\.)\w++)*+)\s*$")
+_CALLEE = re.compile(rb"(?<![\w>.\]])([A-Za-z_]\w*+(?:(?:->|\.)\w++)*)\s*$")
 _CHAIN = re.compile(rb"[A-Za-z_]\w*(?:\[[^\]\n]*\]|(?:->|\.)\w+)*(?:->|\.)$")
 _SOURCE = re.compile(rb"\s*([A-Za-z_]\w*(?:\[[^\]\n]*\]|(?:->|\.)\w+)*)\s*;")
 

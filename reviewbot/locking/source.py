@@ -21,14 +21,14 @@ from typing import NamedTuple
 _SPACES = bytes(0x0A if c == 0x0A else 0x20 for c in range(256))
 
 _COMMENT_OR_LITERAL = re.compile(
-    rb"/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)|//[^\\\n]*+(?:\\\n?[^\\\n]*+)*+"
-    rb'|"(?:\\.|[^"\\\n])*+"?|'
+    rb"/\*[^*]*+(?:\*(?!/)[^*]*+)*(?:\*/|\Z)|//[^\\\n]*+(?:\\\n?[^\\\n]*+)*"
+    rb'|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*"?|'
     rb"'(?:\\.|[^'\\\n]){1,8}'",
     re.S,
 )
 # A pattern for the start of a line begins with the line end before it: the search for one byte
 # is many times faster than trying "^" everywhere.
-_DIRECTIVE = re.compile(rb"\n[ \t]*+#[ \t]*+(\w+)[^\\\n]*+(?:\\(?:\r?\n)?+[^\\\n]*+)*+")
+_DIRECTIVE = re.compile(rb"\n[ \t]*+#[ \t]*+(\w+)[^\\\n]*+(?:\\(?:\r?\n)?[^\\\n]*+)*")
 _CONDITIONALS = frozenset({b"if", b"ifdef", b"ifndef", b"elif", b"else", b"endif"})
 # The lookbehinds stand behind a first literal byte for the same reason: a word starts here.
 _ARGUMENTS = rb"\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
